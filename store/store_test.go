@@ -1,0 +1,470 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"muster/internal/secret"
+	"muster/inventory"
+)
+
+// openNew opens a new data directory that is closed at the end of the test.
+func openNew(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "muster"), secret.NewKey(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// note writes an audit row that stands for a write in these tests.
+func note(s *Store, ctx context.Context, action string) error {
+	return s.Audit(ctx, AuditEntry{Action: action, Subject: "test"})
+}
+
+// noted returns the actions of the audit rows, oldest first.
+func noted(t *testing.T, s *Store) []string {
+	t.Helper()
+	all, err := texts(t.Context(), s.read, "SELECT action FROM audit ORDER BY id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestNewDirectoryIsPrivateAndSetUpAsPromised(t *testing.T) {
+	s := openNew(t)
+	st, err := os.Stat(s.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.Mode().Perm() != 0o700 {
+		t.Errorf("directory is %#o, want 0700", st.Mode().Perm())
+	}
+	if err := note(s, t.Context(), "makes the WAL"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{dbName, dbName + "-wal", dbName + "-shm", lockName, idName} {
+		st, err := os.Stat(filepath.Join(s.Dir(), name))
+		if err != nil {
+			t.Error(err)
+		} else if st.Mode().Perm() != 0o600 {
+			t.Errorf("%s is %#o, want 0600", name, st.Mode().Perm())
+		}
+	}
+	for pragma, want := range map[string]string{
+		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "page_size": "8192",
+		"busy_timeout": "5000", "application_id": fmt.Sprint(applicationID),
+	} {
+		var got string
+		err := s.alone(t.Context(), func(ctx context.Context, db *sql.DB) error {
+			return db.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&got)
+		})
+		if err != nil || got != want {
+			t.Errorf("%s is %q (%v), want %q", pragma, got, err, want)
+		}
+	}
+	if _, err := s.read.ExecContext(t.Context(), "DELETE FROM meta"); err == nil {
+		t.Error("a reader could write")
+	}
+}
+
+func TestTablesAreStrict(t *testing.T) {
+	s := openNew(t)
+	loose, err := texts(t.Context(), s.read, `SELECT name FROM pragma_table_list
+WHERE schema = 'main' AND type = 'table' AND NOT strict AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose_%'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(loose) > 0 {
+		t.Errorf("not STRICT: %v", loose)
+	}
+}
+
+func TestWhatWasWrittenIsThereAfterReopening(t *testing.T) {
+	dir, key := filepath.Join(t.TempDir(), "muster"), secret.NewKey()
+	s, err := Open(dir, key, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetSecret(t.Context(), "noc", secret.New("FAKE-open-sesame"), "someone"); err != nil {
+		t.Fatal(err)
+	}
+	id, redaction := s.ID(), s.RedactionKey()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, dbName+"-wal")); err == nil {
+		t.Error("a clean stop left its write-ahead log")
+	}
+	if err := note(s, t.Context(), "late"); !errors.Is(err, ErrClosed) {
+		t.Errorf("write after Close: %v, want ErrClosed", err)
+	}
+	s, err = Open(dir, key, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if s.lock.unclean {
+		t.Error("a clean stop counts as unclean")
+	}
+	if s.ID() != id || string(s.RedactionKey()) != string(redaction) {
+		t.Error("identity or redaction key changed")
+	}
+	v, err := s.Secret(t.Context(), "noc")
+	if err != nil || v.Reveal() != "FAKE-open-sesame" {
+		t.Errorf("secret is lost: %v", err)
+	}
+	names, err := s.Secrets(t.Context())
+	if err != nil || len(names) != 1 || names[0].Name != "noc" || names[0].SetAt.IsZero() {
+		t.Errorf("secrets are %v (%v)", names, err)
+	}
+	log, err := s.AuditLog(t.Context(), "noc", 0)
+	if err != nil || len(log) != 1 || log[0].Who != "someone" || log[0].Action != "secret set" {
+		t.Errorf("audit is %v (%v)", log, err)
+	}
+}
+
+func TestMissingSecretSaysHowToSetIt(t *testing.T) {
+	s := openNew(t)
+	_, err := s.Secret(t.Context(), "noc")
+	if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "muster secret set noc") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestOpenRefuses has one row for each directory that cannot be opened: the
+// refusal has its kind, names the thing and the mend, and changes nothing.
+func TestOpenRefuses(t *testing.T) {
+	key := secret.NewKey()
+	tests := map[string]struct {
+		prepare func(t *testing.T, dir string) // dir holds a closed store of key
+		key     secret.Key
+		want    error
+		says    []string
+	}{
+		"a second process": {
+			prepare: func(t *testing.T, dir string) {
+				first, err := Open(dir, key, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = first.Close() })
+			},
+			key: key, want: ErrLocked, says: []string{fmt.Sprintf("process %d", os.Getpid()), "--dir"},
+		},
+		"a text file": {
+			prepare: func(t *testing.T, dir string) { overwrite(t, dir, []byte("not a database, but a letter")) },
+			key:     key, want: ErrNotOurs, says: []string{dbName, "not a muster database", "--dir"},
+		},
+		"another program's database": {
+			prepare: func(t *testing.T, dir string) { sqlIn(t, dir, "PRAGMA application_id = 7") },
+			key:     key, want: ErrNotOurs, says: []string{dbName, "--dir"},
+		},
+		"a newer schema": {
+			prepare: func(t *testing.T, dir string) {
+				sqlIn(t, dir, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)")
+			},
+			key: key, want: ErrNewerSchema, says: []string{"newer muster", "99999"},
+		},
+		"a wrong key":       {key: secret.NewKey(), want: ErrWrongKey, says: []string{key.ID(), "--key"}},
+		"no key":            {want: ErrNoKey, says: []string{"--key"}},
+		"a damaged page":    {prepare: damage, key: key, want: ErrDamaged, says: []string{"self restore"}},
+		"a sealed test cut": {prepare: func(t *testing.T, dir string) { sqlIn(t, dir, "UPDATE sealed SET blob = substr(blob, 1, 60)") }, key: key, want: ErrDamaged, says: []string{"self restore"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "muster")
+			s, err := Open(dir, key, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if tt.prepare != nil {
+				tt.prepare(t, dir)
+			}
+			before, err := os.ReadFile(filepath.Join(dir, dbName))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err = Open(dir, tt.key, Options{})
+			if err == nil {
+				_ = s.Close()
+				t.Fatal("was opened")
+			}
+			if !errors.Is(err, tt.want) {
+				t.Errorf("error is %v, want kind %v", err, tt.want)
+			}
+			for _, part := range append(tt.says, dir) {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not say %q", err, part)
+				}
+			}
+			after, err := os.ReadFile(filepath.Join(dir, dbName))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(before) != string(after) {
+				t.Error("the refused database was changed")
+			}
+		})
+	}
+}
+
+func overwrite(t *testing.T, dir string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, dbName), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sqlIn changes a closed database behind muster's back.
+func sqlIn(t *testing.T, dir, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", filepath.Join(dir, dbName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// damage overwrites the pages after the first and leaves the traces of an
+// unclean stop, after which the database is checked.
+func damage(t *testing.T, dir string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, dbName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 2 * pageSize; i < len(text); i++ {
+		text[i] = 0xff
+	}
+	overwrite(t, dir, text)
+	if err := os.WriteFile(filepath.Join(dir, lockName), []byte("1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDirectoryWithoutRightsIsOneSentence(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	type answer struct {
+		s   *Store
+		err error
+	}
+	got := make(chan answer)
+	go func() {
+		// Root may write everywhere. Only this thread becomes somebody else, and
+		// it ends with the goroutine, since it is never unlocked.
+		runtime.LockOSThread()
+		if os.Geteuid() == 0 {
+			_, _, _ = syscall.RawSyscall(syscall.SYS_SETFSUID, 65534, 0, 0)
+		}
+		s, err := Open(filepath.Join(dir, "muster"), secret.NewKey(), Options{})
+		got <- answer{s, err}
+	}()
+	a := <-got
+	if a.err == nil {
+		_ = a.s.Close()
+		t.Fatal("was opened")
+	}
+	if !errors.Is(a.err, os.ErrPermission) || !strings.Contains(a.err.Error(), "--dir") || !strings.Contains(a.err.Error(), dir) {
+		t.Errorf("error is %v", a.err)
+	}
+}
+
+func TestWideDirectoryOfOthersIsRefusedAndOursClosed(t *testing.T) {
+	tests := map[string]struct {
+		file   string
+		opened bool
+	}{
+		"empty":              {"", true},
+		"with our settings":  {"muster.yaml", true},
+		"with others' files": {"letter.txt", false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "d")
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if tt.file != "" {
+				if err := os.WriteFile(filepath.Join(dir, tt.file), nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, err := Open(dir, secret.NewKey(), Options{})
+			st, statErr := os.Stat(dir)
+			if statErr != nil {
+				t.Fatal(statErr)
+			}
+			if tt.opened {
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = s.Close()
+				if st.Mode().Perm() != 0o700 {
+					t.Errorf("directory stayed %#o", st.Mode().Perm())
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), "chmod 700") {
+				t.Errorf("error is %v", err)
+			}
+			if st.Mode().Perm() != 0o755 {
+				t.Errorf("others' directory became %#o", st.Mode().Perm())
+			}
+		})
+	}
+}
+
+func TestPrepareSaysWhichKeyFileAndWhetherItMayBeMade(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "muster")
+	id, fresh, err := Prepare(dir)
+	if err != nil || !fresh || len(id) != 16 {
+		t.Fatalf("new directory: %q, %t, %v", id, fresh, err)
+	}
+	again, fresh, err := Prepare(dir)
+	if err != nil || !fresh || again != id {
+		t.Fatalf("a start that was cut short: %q, %t, %v, want %q", again, fresh, err, id)
+	}
+	s, err := Open(dir, secret.NewKey(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if pid, err := Holder(dir); err != nil || pid != os.Getpid() {
+		t.Errorf("holder is %d (%v)", pid, err)
+	}
+	// The database knows better than the file, which a copy does not have.
+	if err := os.Remove(filepath.Join(dir, idName)); err != nil {
+		t.Fatal(err)
+	}
+	again, fresh, err = Prepare(dir)
+	if err != nil || fresh || again != id {
+		t.Errorf("existing directory, held by another: %q, %t, %v, want %q", again, fresh, err, id)
+	}
+}
+
+func TestOlderDatabaseIsCopiedBeforeItsMigration(t *testing.T) {
+	dir, key := filepath.Join(t.TempDir(), "muster"), secret.NewKey()
+	s, err := Open(dir, key, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// A database of schema 1: the last migration is undone by hand and the note
+	// of it removed, as far as goose can see.
+	path := filepath.Join(dir, dbName)
+	db, err := sql.Open("sqlite3", dsn(path, writerParams()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	if err := backupTo(t.Context(), db, path+".before-00002"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), "copy")
+	if err := os.Mkdir(copied, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".before-00002", filepath.Join(copied, dbName)); err != nil {
+		t.Fatal(err)
+	}
+	s, err = Open(copied, key, Options{})
+	if err != nil {
+		t.Fatalf("the copy cannot be opened: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEventsAreReadInOrderByACursor(t *testing.T) {
+	s := openNew(t)
+	at := time.Date(2024, 5, 6, 7, 8, 9, 123e6, time.UTC)
+	write := func(e inventory.Event) error {
+		return s.write(t.Context(), func(tx *sql.Tx) error {
+			_, err := insertEvent(tx, e)
+			return err
+		})
+	}
+	waited := make(chan error, 1)
+	go func() { waited <- s.WaitEvents(t.Context(), 0) }()
+	e := inventory.Event{At: at, Kind: inventory.EventDeviceNew, DeviceID: 7, Device: "core1", Subject: "x", Data: json.RawMessage(`{"a":1}`)}
+	if err := write(e); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waited; err != nil {
+		t.Fatal(err)
+	}
+	if err := write(inventory.Event{Kind: inventory.EventStore}); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(inventory.Event{Kind: "bad", Data: json.RawMessage("{")}); err == nil {
+		t.Error("an event with broken data was stored")
+	}
+	got, err := s.Events(t.Context(), 0, 0)
+	if err != nil || len(got) != 2 {
+		t.Fatalf("events are %v (%v)", got, err)
+	}
+	if g := got[0]; g.ID != 1 || !g.At.Equal(at) || g.Device != "core1" || g.DeviceID != 7 || string(g.Data) != `{"a":1}` {
+		t.Errorf("first event is %+v", g)
+	}
+	if g := got[1]; g.DeviceID != 0 || g.At.IsZero() || string(g.Data) != "{}" {
+		t.Errorf("second event is %+v", g)
+	}
+	of, err := s.EventsOf(t.Context(), 7, 0)
+	if err != nil || len(of) != 1 {
+		t.Errorf("events of the device are %v (%v)", of, err)
+	}
+	err = s.write(t.Context(), func(tx *sql.Tx) error {
+		from, err := cursor(tx, "alert")
+		if err != nil || from != 0 {
+			t.Errorf("new cursor is %d (%v)", from, err)
+		}
+		return setCursor(tx, "alert", got[1].ID)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, err := s.Cursor(t.Context(), "alert"); err != nil || at != got[1].ID {
+		t.Errorf("cursor is %d (%v), want %d", at, err, got[1].ID)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { waited <- s.WaitEvents(ctx, got[1].ID) }()
+	cancel()
+	if err := <-waited; !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting ended with %v", err)
+	}
+}
