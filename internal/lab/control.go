@@ -1,0 +1,306 @@
+package lab
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Fault is the name of a control that Hold can make a no-op.
+type Fault string
+
+// The five faults of the demo and their five recoveries.
+const (
+	FaultChange   Fault = "change"
+	FaultUnsaved  Fault = "unsaved"
+	FaultStop     Fault = "stop"
+	FaultReject   Fault = "reject"
+	FaultTruncate Fault = "truncate"
+
+	FaultRevert Fault = "revert" // of change
+	FaultSave   Fault = "save"   // of unsaved
+	FaultResume Fault = "resume" // of stop
+	FaultAccept Fault = "accept" // of reject
+	FaultWhole  Fault = "whole"  // of truncate
+)
+
+// Hold makes a control do nothing from now on, for tests that a check fails
+// when a fault or a recovery does not happen.
+func (n *Network) Hold(f Fault) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.held[f] = true
+}
+
+// control runs f on the device under its lock, unless the fault is held.
+func (n *Network) control(name string, fault Fault, f func(d *node)) {
+	d := n.node(name)
+	n.mu.Lock()
+	held := n.held[fault]
+	n.mu.Unlock()
+	if held {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f(d)
+}
+
+// Change changes the configuration, running and saved, by a line and a
+// description. Each call adds another line.
+func (n *Network) Change(name string) {
+	n.control(name, FaultChange, func(d *node) {
+		d.texts.changes++
+		d.texts.touch(true)
+	})
+}
+
+// Revert takes Change, Unsaved, Save and the edits back, in running and startup.
+func (n *Network) Revert(name string) {
+	n.control(name, FaultRevert, func(d *node) {
+		t := &d.texts
+		t.changes, t.unsaved, t.saved, t.runEdits, t.sttEdits = 0, 0, 0, nil, nil
+		t.touch(true)
+	})
+}
+
+// Unsaved changes running and leaves the startup config (IOS, IOS-XE, EOS, FRR)
+// as it is. Each call adds another line.
+func (n *Network) Unsaved(name string) {
+	n.control(name, FaultUnsaved, func(d *node) {
+		if d.dialect.noSaving {
+			panic(fmt.Sprintf("lab: %s: %s knows no unsaved change", name, d.spec.Platform))
+		}
+		d.texts.unsaved++
+		d.texts.touch(false)
+	})
+}
+
+// Save makes running the startup config.
+func (n *Network) Save(name string) {
+	n.control(name, FaultSave, func(d *node) {
+		d.texts.saved, d.texts.sttEdits = d.texts.unsaved, d.texts.runEdits
+		d.texts.savedAt = time.Now().UTC().Truncate(time.Second)
+		d.texts.writes++
+	})
+}
+
+// Edit lets f change what every later display of the running config prints. f
+// gets the text as it would be (LF line ends) and may ignore it. Edits add up,
+// in order, until Revert.
+func (n *Network) Edit(name string, f func(text string) string) {
+	n.control(name, "", func(d *node) { d.texts.runEdits = append(slices.Clone(d.texts.runEdits), f) })
+}
+
+// EditStartup does the same to the startup config.
+func (n *Network) EditStartup(name string, f func(text string) string) {
+	n.control(name, "", func(d *node) { d.texts.sttEdits = append(slices.Clone(d.texts.sttEdits), f) })
+}
+
+// Stop makes the device dead: SNMP silent, SSH refused, sessions cut.
+func (n *Network) Stop(name string) {
+	n.control(name, FaultStop, func(d *node) { d.stopped = true })
+	if d := n.node(name); d.is(&d.stopped) {
+		d.disconnect()
+	}
+}
+
+// Resume ends Stop.
+func (n *Network) Resume(name string) error {
+	d := n.node(name)
+	resumed := false
+	n.control(name, FaultResume, func(d *node) { resumed, d.stopped = d.stopped, false })
+	if !resumed || !n.enter() {
+		return nil
+	}
+	defer n.wg.Done()
+	if err := d.listen(); err != nil {
+		return fmt.Errorf("lab: %s: %w", name, err)
+	}
+	if n.ctx.Err() != nil { // closed meanwhile, perhaps before there was a listener to close
+		d.disconnect()
+		return nil
+	}
+	d.serveSSH()
+	return nil
+}
+
+// enter counts the caller as a goroutine of the network, if that still runs.
+func (n *Network) enter() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closing {
+		return false
+	}
+	n.wg.Add(1)
+	return true
+}
+
+// RejectLogin makes the device refuse its account (password and keys), or lets it in again.
+func (n *Network) RejectLogin(name string, reject bool) {
+	f := FaultAccept
+	if reject {
+		f = FaultReject
+	}
+	n.control(name, f, func(d *node) { d.rejecting = reject })
+}
+
+// Truncate cuts the running config in the middle of a line, the prompt coming as
+// usual; or prints it whole again.
+func (n *Network) Truncate(name string, truncate bool) {
+	f := FaultWhole
+	if truncate {
+		f = FaultTruncate
+	}
+	n.control(name, f, func(d *node) { d.truncating = truncate })
+}
+
+// CloseMidOutput ends connections in the middle of the running config, or no longer.
+func (n *Network) CloseMidOutput(name string, on bool) {
+	n.control(name, "", func(d *node) { d.cutting = on })
+}
+
+// Stage is a point of an SSH session from which a device can be silent.
+type Stage string
+
+// The stages of Freeze. Thawed is the reverse; a session that froze stays so.
+const (
+	Thawed   Stage = ""
+	AtTCP    Stage = "tcp"    // no identification after the connection
+	AtBanner Stage = "banner" // nothing after the identification
+	AtKex    Stage = "kex"    // nothing after the key exchange proposal
+	AtAuth   Stage = "auth"   // no verdict on a password or key
+	AtPrompt Stage = "prompt" // no prompt, and nothing to an exec request
+	AtOutput Stage = "output" // half the running config, then nothing
+)
+
+// Freeze makes the device silent from a stage on.
+func (n *Network) Freeze(name string, at Stage) {
+	n.control(name, "", func(d *node) { d.frozen = at })
+}
+
+// SetPassword changes the account's login password.
+func (n *Network) SetPassword(name, password string) {
+	n.control(name, "", func(d *node) { d.password = password })
+}
+
+// Rekey gives the device a new host key.
+func (n *Network) Rekey(name string) error {
+	key, err := newHostKey()
+	if err != nil {
+		return err
+	}
+	n.control(name, "", func(d *node) { d.signer = key })
+	return nil
+}
+
+// Latency makes every prompt, answer of the CLI and answer of the agent wait; 0 ends it.
+func (n *Network) Latency(name string, wait time.Duration) {
+	n.control(name, "", func(d *node) { d.latency = wait })
+}
+
+// SetAgentFault makes the SNMP agent misbehave; AgentHealthy ends it.
+func (n *Network) SetAgentFault(name string, f AgentFault) {
+	a := n.node(name).agent
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.fault = f
+}
+
+// Config is the running config as its next display prints it: LF line ends,
+// without echo and prompt, whole also while the device truncates.
+func (n *Network) Config(name string) string {
+	d := n.node(name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.running(d.texts.shows + 1)
+}
+
+// Shown is the running config as the last display had it; empty: there was none.
+func (n *Network) Shown(name string) string {
+	d := n.node(name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.texts.shown
+}
+
+// Startup is the saved configuration: what show startup-config prints, on FRR
+// /etc/frr/frr.conf. Empty on Junos and FortiOS.
+func (n *Network) Startup(name string) string {
+	d := n.node(name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dialect.noSaving {
+		return ""
+	}
+	return d.startup()
+}
+
+// Secrets are all secret values that the device's texts showed so far or are
+// about to show, sorted: none of them may be seen outside sealed raw text.
+func (n *Network) Secrets(name string) []string {
+	_ = n.Config(name)
+	d := n.node(name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make([]string, 0, len(d.texts.secrets))
+	for s := range d.texts.secrets {
+		out = append(out, s)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// MethodEnable is the Login.Method of a password for the privileged level.
+const MethodEnable = "enable"
+
+// Login is one judged attempt to log in. Keyboard-interactive questions left
+// open and the method none are no attempts.
+type Login struct {
+	At       time.Time
+	Method   string // password, keyboard-interactive, publickey or MethodEnable
+	User     string
+	Accepted bool
+}
+
+// LoginLog is every attempt to log in, oldest first.
+func (n *Network) LoginLog(name string) []Login {
+	d := n.node(name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.logins)
+}
+
+// Commands is every command line and exec request that the device received,
+// oldest first, and "sftp PATH" for every file asked for.
+func (n *Network) Commands(name string) []string {
+	d := n.node(name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.commands)
+}
+
+// PasswordSeen says whether a password, an answer to a keyboard-interactive
+// question or an enable password ever reached the device.
+func (n *Network) PasswordSeen(name string) bool {
+	d := n.node(name)
+	return d.is(&d.offered)
+}
+
+// HostKey is the device's present host key.
+func (n *Network) HostKey(name string) ssh.PublicKey {
+	d := n.node(name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.signer.PublicKey()
+}
+
+// AgentCount is what the device's SNMP agent has seen.
+func (n *Network) AgentCount(name string) AgentCount {
+	a := n.node(name).agent
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.count
+}
