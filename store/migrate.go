@@ -16,12 +16,8 @@ var migrations embed.FS
 
 // migrate brings the schema up to date, forward only. A database that has a
 // schema is copied beside itself first; one that a newer muster made is refused.
-func migrate(ctx context.Context, db *sql.DB, path string, log *slog.Logger) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true), goose.WithSlog(log))
+func migrate(ctx context.Context, db *sql.DB, path string, steps fs.FS, log *slog.Logger) error {
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, steps, goose.WithDisableGlobalRegistry(true), goose.WithSlog(log))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -35,7 +31,7 @@ func migrate(ctx context.Context, db *sql.DB, path string, log *slog.Logger) err
 	case has == knows:
 		return nil
 	case has > 0:
-		copied := fmt.Sprintf("%s.before-%05d", path, knows)
+		copied := fmt.Sprintf("%s.schema-%05d", path, has)
 		if err := backupTo(ctx, db, copied); err != nil {
 			return fmt.Errorf("copy the database before its migration: %w", err)
 		}
@@ -45,4 +41,13 @@ func migrate(ctx context.Context, db *sql.DB, path string, log *slog.Logger) err
 		return fmt.Errorf("migrate %s from schema %d to %d: %w", path, has, knows, err)
 	}
 	return nil
+}
+
+// steps are the migrations that are part of the program.
+func steps() fs.FS {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic("store: " + err.Error()) // only for a name that is no path
+	}
+	return dir
 }

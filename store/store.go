@@ -30,6 +30,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
@@ -98,6 +99,7 @@ type Store struct {
 	quit  chan struct{} // closed by Close
 	done  chan struct{} // closed by the writer when it has ended
 
+	commits  atomic.Int64 // batches so far
 	closing  sync.Once
 	closeErr error
 
@@ -168,7 +170,7 @@ func (s *Store) open(ctx context.Context, fresh bool) error {
 	if err := s.tryKey(ctx); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.w, path, s.log); err != nil {
+	if err := migrate(ctx, s.w, path, steps(), s.log); err != nil {
 		return err
 	}
 	if err := s.openSealed(ctx); err != nil {

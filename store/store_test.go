@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"muster/internal/secret"
@@ -377,33 +380,65 @@ func TestOlderDatabaseIsCopiedBeforeItsMigration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
+	if err := errors.Join(note(s, t.Context(), "kept"), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	// A database of schema 1: the last migration is undone by hand and the note
-	// of it removed, as far as goose can see.
-	path := filepath.Join(dir, dbName)
-	db, err := sql.Open("sqlite3", dsn(path, writerParams()))
+	known := fstest.MapFS{}
+	names, err := fs.Glob(steps(), "*.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.SetMaxOpenConns(1)
-	if err := backupTo(t.Context(), db, path+".before-00002"); err != nil {
+	for _, name := range names {
+		text, err := fs.ReadFile(steps(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known[name] = &fstest.MapFile{Data: text}
+	}
+	good := "-- +goose Up\nALTER TABLE audit ADD COLUMN added TEXT;\n"
+	for name, tt := range map[string]struct {
+		step string
+		ok   bool
+	}{
+		"a step that fails is taken back whole": {good + "INSERT INTO nowhere VALUES (1);\n", false},
+		"a step that works":                     {good, true},
+	} {
+		known["99998_next.sql"] = &fstest.MapFile{Data: []byte(tt.step)}
+		path := filepath.Join(dir, dbName)
+		db, err := sql.Open("sqlite3", dsn(path, writerParams()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.SetMaxOpenConns(1)
+		if err := migrate(t.Context(), db, path, known, slog.New(slog.DiscardHandler)); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		var columns int
+		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM pragma_table_info('audit') WHERE name = 'added'").Scan(&columns); err != nil || (columns == 1) != tt.ok {
+			t.Errorf("%s: %d new columns (%v)", name, columns, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if tt.ok {
+			break
+		}
+	}
+	copies, err := filepath.Glob(filepath.Join(dir, dbName+".schema-*"))
+	if err != nil || len(copies) != 1 {
+		t.Fatalf("copies are %v (%v)", copies, err)
+	}
+	// The copy is a database that this muster opens, with all that was in it.
+	back := filepath.Join(t.TempDir(), "back")
+	if err := errors.Join(os.Mkdir(back, 0o700), os.Rename(copies[0], filepath.Join(back, dbName))); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	copied := filepath.Join(t.TempDir(), "copy")
-	if err := os.Mkdir(copied, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".before-00002", filepath.Join(copied, dbName)); err != nil {
-		t.Fatal(err)
-	}
-	s, err = Open(copied, key, Options{})
+	s, err = Open(back, key, Options{})
 	if err != nil {
-		t.Fatalf("the copy cannot be opened: %v", err)
+		t.Fatal(err)
+	}
+	if got := noted(t, s); len(got) != 1 || got[0] != "kept" {
+		t.Errorf("the copy holds %v", got)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

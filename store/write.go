@@ -121,6 +121,7 @@ collect:
 	}
 	if whole == nil {
 		whole = tx.Commit()
+		s.commits.Add(1)
 	} else {
 		_ = tx.Rollback() // it may have happened already; whole says why
 	}
