@@ -186,10 +186,10 @@ func TestOpenRefuses(t *testing.T) {
 			},
 			key: key, want: ErrNewerSchema, says: []string{"newer muster", "99999"},
 		},
-		"a wrong key":       {key: secret.NewKey(), want: ErrWrongKey, says: []string{key.ID(), "--key"}},
-		"no key":            {want: ErrNoKey, says: []string{"--key"}},
-		"a damaged page":    {prepare: damage, key: key, want: ErrDamaged, says: []string{"self restore"}},
-		"a sealed test cut": {prepare: func(t *testing.T, dir string) { sqlIn(t, dir, "UPDATE sealed SET blob = substr(blob, 1, 60)") }, key: key, want: ErrDamaged, says: []string{"self restore"}},
+		"a wrong key": {key: secret.NewKey(), want: ErrWrongKey, says: []string{key.ID(), "--key"}},
+		"no key":      {want: ErrNoKey, says: []string{"--key"}},
+		"a damaged page, seen after an unclean stop": {prepare: damage, key: key, want: ErrDamaged, says: []string{"self restore"}},
+		"a sealed test cut":                          {prepare: func(t *testing.T, dir string) { sqlIn(t, dir, "UPDATE sealed SET blob = substr(blob, 1, 60)") }, key: key, want: ErrDamaged, says: []string{"self restore"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -254,16 +254,17 @@ func sqlIn(t *testing.T, dir, statement string) {
 	}
 }
 
-// damage overwrites the pages after the first and leaves the traces of an
-// unclean stop, after which the database is checked.
+// damage breaks the chain of pages of a large value, which nothing reads at a
+// start, and leaves the traces of an unclean stop, after which all is checked.
 func damage(t *testing.T, dir string) {
 	t.Helper()
+	sqlIn(t, dir, "INSERT INTO meta (name, value) VALUES ('large', hex(randomblob(100000)))")
 	text, err := os.ReadFile(filepath.Join(dir, dbName))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 2 * pageSize; i < len(text); i++ {
-		text[i] = 0xff
+	for page := len(text) - 10*pageSize; page < len(text); page += pageSize {
+		copy(text[page:], "\xff\xff\xff\xff") // number of the next page of the value
 	}
 	overwrite(t, dir, text)
 	if err := os.WriteFile(filepath.Join(dir, lockName), []byte("1\n"), 0o600); err != nil {
