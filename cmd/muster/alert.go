@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"muster/internal/alert"
+	"muster/internal/api"
+)
+
+type alertCmd struct {
+	List alertListCmd `cmd:"" help:"List alerts that are firing."`
+	Ack  alertAckCmd  `cmd:"" help:"Say that you have taken one."`
+}
+
+type alertListCmd struct {
+	All bool `help:"Resolved ones, too."`
+	listing
+}
+
+func (c *alertListCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		alerts, err := cl.Alerts(ctx, c.All)
+		if err != nil {
+			return err
+		}
+		return list(s, c.listing, alerts, "no alert is firing",
+			column[alert.Alert]{"id", func(a alert.Alert) string { return fmt.Sprint(a.ID) }},
+			column[alert.Alert]{"kind", func(a alert.Alert) string { return string(a.Kind) }},
+			column[alert.Alert]{"subject", func(a alert.Alert) string { return a.Subject }},
+			column[alert.Alert]{"devices", func(a alert.Alert) string { return clip(strings.Join(a.Devices, ","), 40) }},
+			column[alert.Alert]{"state", func(a alert.Alert) string { return string(a.State) }},
+			column[alert.Alert]{"opened", func(a alert.Alert) string { return when(&a.OpenedAt) }},
+			column[alert.Alert]{"message", func(a alert.Alert) string { return a.Message }},
+		)
+	})
+}
+
+type alertAckCmd struct {
+	ID   int64  `arg:"" help:"Id of the alert."`
+	Note string `required:"" help:"Why, or what is being done."`
+}
+
+func (c *alertAckCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error { return cl.AckAlert(ctx, c.ID, c.Note) })
+}
+
+type receiverCmd struct {
+	Test receiverTestCmd `cmd:"" help:"Deliver a test message."`
+}
+
+type receiverTestCmd struct {
+	Name string `arg:"" help:"Receiver of muster.yaml."`
+}
+
+func (c *receiverTestCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		if err := cl.TestReceiver(ctx, c.Name); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stdout, "%s took the test message\n", c.Name)
+		return nil
+	})
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"muster/backup"
+	"muster/collector"
+	"muster/internal/api"
+)
+
+type configCmd struct {
+	Show     configShowCmd     `cmd:"" help:"Print a stored configuration."`
+	Log      configLogCmd      `cmd:"" help:"List the versions of a device."`
+	Diff     configDiffCmd     `cmd:"" help:"What changed between two versions, or is unsaved."`
+	Grep     configGrepCmd     `cmd:"" help:"Search the newest configurations (a Go regular expression)."`
+	Export   configExportCmd   `cmd:"" help:"Write one redacted file a device, ready for git."`
+	Approve  configApproveCmd  `cmd:"" help:"Say that the newest version is as it should be."`
+	Accept   configAcceptCmd   `cmd:"" help:"Make the quarantined capture a version."`
+	Discard  configDiscardCmd  `cmd:"" help:"Discard the quarantined capture."`
+	Baseline configBaselineCmd `cmd:"" help:"Pin a version as how the device should be."`
+	Purge    configPurgeCmd    `cmd:"" help:"Remove a version's bytes from every place."`
+}
+
+type configShowCmd struct {
+	Name        string `arg:"" help:"Name, address or serial."`
+	Version     int    `help:"Number of the version; 0: the newest."`
+	Part        string `help:"Part, e.g. startup; empty: the running config."`
+	Raw         bool   `help:"As the device sent it, secrets and all. Written to the audit log."`
+	Quarantined bool   `help:"The capture that waits in quarantine."`
+}
+
+func (c *configShowCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		r, err := cl.Text(ctx, c.Name, backup.Which{Version: c.Version, Part: c.Part, Raw: c.Raw, Quarantined: c.Quarantined})
+		if err != nil {
+			return err
+		}
+		return copyOut(s.stdout, r)
+	})
+}
+
+// copyOut prints what the API streams.
+func copyOut(w io.Writer, r io.ReadCloser) error {
+	defer r.Close()
+	_, err := io.Copy(w, r)
+	return err
+}
+
+type configLogCmd struct {
+	Name string `arg:"" help:"Name, address or serial."`
+	listing
+}
+
+func (c *configLogCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		v, err := cl.Versions(ctx, c.Name)
+		if err != nil {
+			return err
+		}
+		return list(s, c.listing, v, "no version of "+c.Name+" yet; muster backup "+c.Name+" takes one",
+			column[api.Version]{"version", func(v api.Version) string { return fmt.Sprint(v.Version) }},
+			column[api.Version]{"at", func(v api.Version) string { return when(&v.At) }},
+			column[api.Version]{"reason", func(v api.Version) string { return string(v.Reason) }},
+			column[api.Version]{"approved", func(v api.Version) string { return map[bool]string{true: "yes", false: "no"}[v.Approved] }},
+			column[api.Version]{"lines added", func(v api.Version) string { return fmt.Sprint(v.LinesAdded) }},
+			column[api.Version]{"lines removed", func(v api.Version) string { return fmt.Sprint(v.LinesRemoved) }},
+			column[api.Version]{"rules", func(v api.Version) string { return v.Rules }},
+		)
+	})
+}
+
+type configDiffCmd struct {
+	Name     string `arg:"" help:"Name, address or serial."`
+	A        int    `arg:"" optional:"" help:"Older version; 0: the one before the newest."`
+	B        int    `arg:"" optional:"" help:"Newer version; 0: the newest."`
+	Unsaved  bool   `xor:"against" help:"Startup config against running config."`
+	Baseline bool   `xor:"against" help:"Baseline against the newest version."`
+}
+
+func (c *configDiffCmd) Run(s *session) error {
+	against := ""
+	switch {
+	case c.Unsaved:
+		against = "unsaved"
+	case c.Baseline:
+		against = "baseline"
+	}
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		r, err := cl.Diff(ctx, c.Name, c.A, c.B, against)
+		if err != nil {
+			return err
+		}
+		return copyOut(s.stdout, r)
+	})
+}
+
+type configGrepCmd struct {
+	Pattern string   `arg:"" help:"Go regular expression (RE2), matched on each line."`
+	Filter  []string `arg:"" optional:"" help:"Device names or filter words."`
+	Output  string   `short:"o" enum:"text,ndjson" default:"text" help:"text or ndjson."`
+}
+
+func (c *configGrepCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		found := false
+		err := cl.Grep(ctx, c.Pattern, c.Filter, func(l api.Line) error {
+			if l.Hit == nil {
+				return nil
+			}
+			found = true
+			if c.Output == "ndjson" {
+				return printLine(s.stdout, l.Hit)
+			}
+			_, err := fmt.Fprintf(s.stdout, "%s:%d:%s\n", collector.Escape(l.Hit.Device), l.Hit.Line, collector.Escape(l.Hit.Text))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if !found {
+			return exitCode(exitFailed) // as grep does
+		}
+		return nil
+	})
+}
+
+type configExportCmd struct {
+	Dir    string   `arg:"" help:"Folder to write to; made where it is missing." type:"path"`
+	Filter []string `arg:"" optional:"" help:"Device names or filter words."`
+}
+
+func (c *configExportCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+			return err
+		}
+		n := 0
+		err := cl.Export(ctx, c.Filter, func(l api.Line) error {
+			if l.File == nil {
+				return nil
+			}
+			n++
+			return writeWhole(filepath.Join(c.Dir, filepath.Base(l.File.Name)), l.File.Text)
+		})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stderr, "%s written to %s, secrets replaced by ‹secret›\n", plural(n, "file"), c.Dir)
+		return nil
+	})
+}
+
+// writeWhole writes a file so that a reader sees the old text or the new one,
+// and leaves one that has the text already alone.
+func writeWhole(name string, text []byte) error {
+	if old, err := os.ReadFile(name); err == nil && string(old) == string(text) {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".muster-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.Write(text); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
+
+// configDecision is a verb that decides about one device's configuration.
+type configDecision struct {
+	Name string `arg:"" help:"Name, address or serial."`
+}
+
+func (c configDecision) run(s *session, verb string, version int) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		d, err := cl.Decide(ctx, c.Name, verb, version)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stdout, "%s: %s\n", collector.Escape(d.Device), collector.Escape(d.Note))
+		return nil
+	})
+}
+
+type configApproveCmd struct{ configDecision }
+
+func (c *configApproveCmd) Run(s *session) error { return c.run(s, "approve", 0) }
+
+type configAcceptCmd struct{ configDecision }
+
+func (c *configAcceptCmd) Run(s *session) error { return c.run(s, "accept", 0) }
+
+type configDiscardCmd struct{ configDecision }
+
+func (c *configDiscardCmd) Run(s *session) error { return c.run(s, "discard", 0) }
+
+type configBaselineCmd struct {
+	configDecision
+	Version int  `help:"Number of the version; 0: the newest."`
+	Clear   bool `help:"Take the baseline away."`
+}
+
+func (c *configBaselineCmd) Run(s *session) error {
+	if c.Clear {
+		return c.run(s, "unpin", 0)
+	}
+	return c.run(s, "baseline", c.Version)
+}
+
+type configPurgeCmd struct {
+	configDecision
+	Version int  `help:"Number of the version." required:""`
+	Yes     bool `help:"Purge without a question; nothing brings the bytes back." required:""`
+}
+
+func (c *configPurgeCmd) Run(s *session) error { return c.run(s, "purge", c.Version) }

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"muster/collector"
+	"muster/internal/api"
+)
+
+type deviceCmd struct {
+	List      deviceListCmd    `cmd:"" help:"List devices."`
+	Show      deviceShowCmd    `cmd:"" help:"Show all that is known of one."`
+	Add       deviceAddCmd     `cmd:"" help:"Add a device by its address, e.g. one without SNMP."`
+	Set       deviceSetCmd     `cmd:"" help:"Decide something about one device."`
+	AcceptKey deviceAcceptCmd  `cmd:"" help:"Accept the SSH host keys that devices showed last."`
+	Retry     deviceRetryCmd   `cmd:"" help:"Forget rejected logins, so that the credentials are tried again."`
+	Replace   deviceReplaceCmd `cmd:"" help:"Say that the hardware was replaced: new serial and keys, same history."`
+	Retire    deviceRetireCmd  `cmd:"" help:"Take a device out of service; its history stays."`
+	Delete    deviceDeleteCmd  `cmd:"" help:"Delete a device with its history."`
+}
+
+type deviceListCmd struct {
+	Filter []string `arg:"" optional:"" help:"Filter words: a name (core*), platform:frr, site:paris, state:down, vendor:…"`
+	listing
+}
+
+func (c *deviceListCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		devices, err := cl.Devices(ctx, c.Filter...)
+		if err != nil {
+			return err
+		}
+		columns := []column[api.Device]{
+			{"name", func(d api.Device) string { return d.Name }},
+			{"address", func(d api.Device) string { return d.Address }},
+			{"vendor", func(d api.Device) string { return dash(d.Vendor) }},
+			{"platform", func(d api.Device) string { return dash(d.Platform) }},
+			{"model", func(d api.Device) string { return dash(clip(d.Model, 24)) }},
+			{"version", func(d api.Device) string { return dash(clip(d.Version, 24)) }},
+			{"serial", func(d api.Device) string { return dash(d.Serial) }},
+			{"site", func(d api.Device) string { return dash(d.Site) }},
+			{"state", func(d api.Device) string { return d.State }},
+			{"backup", func(d api.Device) string { return string(d.BackupState) }},
+			{"drift", func(d api.Device) string { return dash(strings.Join(d.Drift, ",")) }},
+			{"last backup", func(d api.Device) string { return when(d.LastBackup) }},
+			{"versions", func(d api.Device) string { return fmt.Sprint(d.Versions) }},
+		}
+		return list(s, c.listing, devices, "no devices; muster discover finds them, muster device add ADDRESS adds one", columns...)
+	})
+}
+
+type deviceShowCmd struct {
+	Name   string `arg:"" help:"Name, address or serial."`
+	Output string `short:"o" enum:"text,json" default:"text" help:"text or json."`
+}
+
+func (c *deviceShowCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		d, err := cl.Device(ctx, c.Name)
+		if err != nil {
+			return err
+		}
+		if c.Output == "json" {
+			return printJSON(s.stdout, d)
+		}
+		row := func(name, value string) {
+			if value != "" {
+				fmt.Fprintf(s.stdout, "%-12s %s\n", name, collector.Escape(value))
+			}
+		}
+		row("name", d.Name)
+		row("address", strings.TrimSpace(d.Address+"  "+d.AddressReason))
+		row("platform", strings.TrimSpace(d.Platform+"  "+d.PlatformReason))
+		row("vendor", d.Vendor)
+		row("model", d.Model)
+		row("version", d.Version)
+		row("serial", d.Serial)
+		row("site", d.Site)
+		row("tags", strings.Join(d.Tags, ", "))
+		row("state", d.State+" since "+when(d.StateSince))
+		row("backup", string(d.BackupState)+", last good "+when(d.LastBackup)+", "+plural(d.Versions, "version"))
+		row("drift", strings.Join(d.Drift, ", "))
+		row("problem", d.Problem)
+		row("credential", d.Credential)
+		row("last seen", when(d.LastSeen))
+		for _, k := range d.HostKeys {
+			row("host key", k.Type+" "+k.Fingerprint)
+		}
+		for _, f := range d.Facts {
+			row(f.Name, f.Value+"  ("+f.Source+", "+when(&f.ReadAt)+")")
+		}
+		fmt.Fprintf(s.stdout, "\n%s, %s, %s, %s (-o json lists them)\n", plural(len(d.Interfaces), "interface"), plural(len(d.Neighbors), "neighbor"), plural(len(d.Components), "component"), plural(len(d.Addresses), "address row"))
+		for _, n := range d.Neighbors {
+			fmt.Fprintf(s.stdout, "  %s — %s %s (%s)\n", collector.Escape(n.LocalPort), collector.Escape(n.RemoteSysName), collector.Escape(n.RemotePort), n.Protocol)
+		}
+		return nil
+	})
+}
+
+type deviceAddCmd struct {
+	Address    string `arg:"" help:"ADDRESS[:PORT], or - to read one a line (ADDRESS [NAME [PLATFORM]]) from standard input."`
+	Name       string `help:"Name in the inventory."`
+	Platform   string `help:"Platform, where muster need not find it out (muster platform list)."`
+	Credential string `help:"Credential of muster.yaml, the only one that is tried."`
+	Site       string `help:"Site."`
+}
+
+func (c *deviceAddCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		if c.Address != "-" {
+			return c.add(ctx, s, cl, api.DeviceAdd{Address: c.Address, Name: c.Name, Platform: c.Platform, Credential: c.Credential, Site: c.Site})
+		}
+		if c.Name != "" {
+			return &api.Error{Message: "--name is for one device; with - write the name behind each address", Exit: exitUsage}
+		}
+		failed := 0
+		in := bufio.NewScanner(s.stdin)
+		for n := 1; in.Scan(); n++ {
+			f := strings.Fields(strings.SplitN(in.Text(), "#", 2)[0])
+			if len(f) == 0 {
+				continue
+			}
+			a := api.DeviceAdd{Address: f[0], Platform: c.Platform, Credential: c.Credential, Site: c.Site}
+			if len(f) > 1 {
+				a.Name = f[1]
+			}
+			if len(f) > 2 {
+				a.Platform = f[2]
+			}
+			if err := c.add(ctx, s, cl, a); err != nil {
+				var refused *api.Error
+				if !errors.As(err, &refused) {
+					return err
+				}
+				failed++
+				fmt.Fprintf(s.stderr, "muster: line %d: %s\n", n, refused.Message)
+			}
+		}
+		if err := in.Err(); err != nil {
+			return err
+		}
+		if failed > 0 {
+			return exitCode(exitFailed)
+		}
+		return nil
+	})
+}
+
+func (c *deviceAddCmd) add(ctx context.Context, s *session, cl *api.Client, a api.DeviceAdd) error {
+	d, err := cl.AddDevice(ctx, a)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.stdout, "%s added at %s; next: muster backup %s\n", collector.Escape(d.Name), d.Address, collector.Escape(d.Name))
+	return nil
+}
+
+type deviceSetCmd struct {
+	Device     string   `arg:"" help:"Name, address or serial."`
+	Name       *string  `help:"New name; history and versions go with it."`
+	Site       *string  `help:"Site."`
+	Platform   *string  `help:"Platform."`
+	Credential *string  `help:"The only credential that is tried; empty: the scope's again. Starts a new count of rejected logins."`
+	Algorithms *string  `help:"SSH algorithms: modern, compatible or legacy; empty: the scope's again."`
+	Timeout    *string  `help:"Wait for the first byte of an answer and inside one, e.g. 5m; empty: the scope's again."`
+	Tag        []string `help:"Tags, replacing the ones there are."`
+	Managed    *bool    `negatable:"" help:"Back it up, check it, alert about it."`
+	Disabled   *bool    `negatable:"" help:"Leave it alone."`
+}
+
+func (c *deviceSetCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		set := api.DeviceSet{Name: c.Name, Site: c.Site, Platform: c.Platform, Credential: c.Credential, Algorithms: c.Algorithms, Timeout: c.Timeout, Managed: c.Managed, Disabled: c.Disabled}
+		if c.Tag != nil {
+			set.Tags = &c.Tag
+		}
+		d, err := cl.SetDevice(ctx, c.Device, set)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stdout, "%s set\n", collector.Escape(d.Name))
+		return nil
+	})
+}
+
+type deviceAcceptCmd struct {
+	Filter     []string `arg:"" optional:"" help:"Device names or filter words."`
+	KnownHosts string   `help:"Pin the keys of this OpenSSH known_hosts file instead." placeholder:"FILE"`
+}
+
+func (c *deviceAcceptCmd) Run(s *session) error {
+	if len(c.Filter) == 0 && c.KnownHosts == "" {
+		return &api.Error{Message: "name the devices whose new keys you accept, or give --known-hosts FILE", Exit: exitUsage}
+	}
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		var known []byte
+		if c.KnownHosts != "" {
+			b, err := os.ReadFile(c.KnownHosts)
+			if err != nil {
+				return err
+			}
+			known = b
+		}
+		accepted, err := cl.AcceptKeys(ctx, c.Filter, known)
+		if err != nil {
+			return err
+		}
+		for _, a := range accepted {
+			fmt.Fprintf(s.stdout, "%s: accepted %s %s\n", collector.Escape(a.Device), a.Type, a.Fingerprint)
+		}
+		if len(accepted) == 0 {
+			fmt.Fprintln(s.stderr, "no device of these has shown a key that waits to be accepted")
+		}
+		return nil
+	})
+}
+
+// deviceAct is a verb with one device and one sentence.
+type deviceAct struct {
+	Name string `arg:"" help:"Name, address or serial."`
+}
+
+func (c deviceAct) run(s *session, said string, f func(*api.Client, context.Context, string) error) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		if err := f(cl, ctx, c.Name); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stdout, said+"\n", collector.Escape(c.Name))
+		return nil
+	})
+}
+
+type deviceRetryCmd struct{ deviceAct }
+
+func (c *deviceRetryCmd) Run(s *session) error {
+	return c.run(s, "%[1]s: the count of rejected logins starts anew; next: muster backup %[1]s", (*api.Client).RetryDevice)
+}
+
+type deviceReplaceCmd struct{ deviceAct }
+
+func (c *deviceReplaceCmd) Run(s *session) error {
+	return c.run(s, "%s: serial and host keys are taken anew at the next look; the history stays", (*api.Client).ReplaceDevice)
+}
+
+type deviceRetireCmd struct{ deviceAct }
+
+func (c *deviceRetireCmd) Run(s *session) error {
+	return c.run(s, "%s retired; its versions stay", (*api.Client).RetireDevice)
+}
+
+type deviceDeleteCmd struct {
+	deviceAct
+	Yes bool `help:"Delete the history too, without a question." required:""`
+}
+
+func (c *deviceDeleteCmd) Run(s *session) error {
+	return c.run(s, "%s deleted", (*api.Client).DeleteDevice)
+}

@@ -1,0 +1,173 @@
+// Command muster finds the routers, switches and firewalls of a network, backs
+// up their configurations, keeps every version and says what drifted.
+//
+// Every verb is one file here: it parses, makes one call of the API and prints.
+// Nothing is decided here.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
+
+	"muster/internal/api"
+	"muster/internal/app"
+)
+
+// Exit codes, a stable call.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2 // wrong usage or settings
+	exitSomeFailed  = 3 // done, but some devices failed
+	exitDrift       = 4 // drift found, with --exit-code
+	exitInterrupted = 130
+)
+
+// exitCode ends the command with a code and nothing more to say.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+// globals are the flags that every verb has.
+type globals struct {
+	Dir    string `help:"Data directory: muster.db, lock and socket." placeholder:"DIR"`
+	Config string `help:"Settings file." placeholder:"FILE"`
+	Key    string `help:"Master key file." placeholder:"FILE" env:"MUSTER_KEY_FILE"`
+}
+
+type command struct {
+	globals
+
+	Demo     demoCmd     `cmd:"" help:"Show it all on a simulated network of 12 devices."`
+	Init     initCmd     `cmd:"" help:"Ask a few questions and write muster.yaml and the master key."`
+	Check    checkCmd    `cmd:"" help:"Check the settings, all faults at once."`
+	Serve    serveCmd    `cmd:"" help:"Run the schedules, serve the pages and the API."`
+	Reload   reloadCmd   `cmd:"" help:"Make the running process read its settings again."`
+	Status   statusCmd   `cmd:"" help:"How many devices are backed up, and why the others are not."`
+	Discover discoverCmd `cmd:"" help:"Sweep the scopes and find out what answers."`
+	Device   deviceCmd   `cmd:"" help:"The inventory, and what people decide about single devices."`
+	Backup   backupCmd   `cmd:"" help:"Back up running configurations now."`
+	Cfg      configCmd   `cmd:"" name:"config" help:"Read, compare, search and export stored configurations."`
+	Drift    driftCmd    `cmd:"" help:"What changed, is unsaved or is off its baseline."`
+	Alert    alertCmd    `cmd:"" help:"What is wrong now."`
+	Receiver receiverCmd `cmd:"" help:"Where alerts go."`
+	Run      runCmd      `cmd:"" help:"Discoveries and backups, live and past."`
+	Platform platformCmd `cmd:"" help:"The platforms that muster knows, and what it sends to them."`
+	Secret   secretCmd   `cmd:"" help:"Secrets that muster.yaml refers to."`
+	Doctor   doctorCmd   `cmd:"" help:"Go through every step with one device, or check the installation."`
+	Verify   verifyCmd   `cmd:"" help:"Read everything that is stored and check it."`
+	Self     selfCmd     `cmd:"" help:"Back up muster's own database."`
+	Version  versionCmd  `cmd:"" help:"Which muster this is."`
+
+	Completion kongcompletion.Completion `cmd:"" help:"How to switch on tab completion for your shell."`
+	Man        manCmd                    `cmd:"" help:"Print the manual page." hidden:""`
+}
+
+// session is what a verb gets to work with.
+type session struct {
+	globals
+	ctx    context.Context
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+}
+
+func (s *session) options() app.Options {
+	return app.Options{Dir: s.Dir, Config: s.Config, Key: s.Key, Version: version, Stderr: s.stderr}
+}
+
+// client connects to the process that holds the data directory, or becomes it
+// for as long as f runs.
+func (s *session) client(f func(ctx context.Context, c *api.Client) error) error {
+	c, done, err := app.Connect(s.ctx, s.options())
+	if err != nil {
+		return err
+	}
+	defer done()
+	return f(s.ctx, c)
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is main for tests: it returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	var cmd command
+	code = -1
+	parser, err := kong.New(&cmd,
+		kong.Name("muster"),
+		kong.Description("Finds the routers, switches and firewalls of a network by SNMP, backs up their configurations over SSH, keeps every version and says which device drifted."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(n int) {
+			if code < 0 {
+				code = n
+			}
+		}),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "muster:", err)
+		return exitFailed
+	}
+	kongcompletion.Register(parser)
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if code >= 0 { // --help has printed
+		return code
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "muster: "+err.Error()+" (muster --help lists the verbs)")
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the process at once, grace or not.
+	go func() {
+		<-ctx.Done()
+		stop()
+	}()
+	s := &session{globals: cmd.globals, ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
+	return s.ended(k.Run(s))
+}
+
+// ended says what went wrong, in one sentence, and gives the exit code.
+func (s *session) ended(err error) int {
+	var code exitCode
+	var refused *api.Error
+	var faults app.Faults
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &code):
+		return int(code)
+	case errors.As(err, &refused):
+		fmt.Fprintln(s.stderr, "muster: "+refused.Message)
+		if refused.Exit != 0 {
+			return refused.Exit
+		}
+		return exitFailed
+	case errors.As(err, &faults):
+		for _, f := range faults {
+			fmt.Fprintln(s.stderr, "muster: "+f.Error())
+		}
+		return exitUsage
+	case errors.Is(err, context.Canceled) && s.ctx.Err() != nil:
+		fmt.Fprintln(s.stderr, "muster: stopped; what was finished is stored")
+		return exitInterrupted
+	case errors.Is(err, syscall.EPIPE):
+		return exitDone // the reader has seen enough
+	}
+	fmt.Fprintln(s.stderr, "muster: "+strings.TrimSpace(err.Error()))
+	return exitFailed
+}

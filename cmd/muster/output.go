@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode/utf8"
+
+	"muster/collector"
+)
+
+// listing is the flag of every verb that lists.
+type listing struct {
+	Output string `short:"o" enum:"table,json,csv" default:"table" help:"table, json or csv."`
+}
+
+// column is one column of a table or CSV file: the JSON key and the cell.
+type column[T any] struct {
+	name string
+	cell func(T) string
+}
+
+// list prints rows in the way that was asked for. none is what a table says when
+// there is nothing.
+func list[T any](s *session, o listing, rows []T, none string, columns ...column[T]) error {
+	switch o.Output {
+	case "json":
+		if rows == nil {
+			rows = []T{}
+		}
+		return printJSON(s.stdout, rows)
+	case "csv":
+		w := csv.NewWriter(s.stdout)
+		head := make([]string, len(columns))
+		for i, c := range columns {
+			head[i] = strings.ReplaceAll(c.name, " ", "_")
+		}
+		if err := w.Write(head); err != nil {
+			return err
+		}
+		for _, r := range rows {
+			cells := make([]string, len(columns))
+			for i, c := range columns {
+				cells[i] = harmless(c.cell(r))
+			}
+			if err := w.Write(cells); err != nil {
+				return err
+			}
+		}
+		w.Flush()
+		return w.Error()
+	}
+	if len(rows) == 0 {
+		fmt.Fprintln(s.stderr, none)
+		return nil
+	}
+	w := tabwriter.NewWriter(s.stdout, 0, 4, 2, ' ', 0)
+	for i, c := range columns {
+		if i > 0 {
+			fmt.Fprint(w, "\t")
+		}
+		fmt.Fprint(w, strings.ToUpper(c.name))
+	}
+	fmt.Fprintln(w)
+	for _, r := range rows {
+		for i, c := range columns {
+			if i > 0 {
+				fmt.Fprint(w, "\t")
+			}
+			fmt.Fprint(w, collector.Escape(c.cell(r)))
+		}
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
+
+// harmless keeps a spreadsheet from taking device text for a formula.
+func harmless(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func printLine(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// when writes a time for people: local, to the minute, with its age.
+func when(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return "never"
+	}
+	return t.Local().Format("2006-01-02 15:04") + " (" + age(time.Since(*t)) + ")"
+}
+
+// age is a duration as people say it.
+func age(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "in " + span(-d)
+	case d < 5*time.Second:
+		return "just now"
+	}
+	return span(d) + " ago"
+}
+
+func span(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func clip(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	r := []rune(s)
+	return string(r[:n-1]) + "…"
+}
+
+// plural is "1 device", "2 devices".
+func plural(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+
+	"muster/collector"
+	"muster/internal/api"
+	"muster/internal/schedule"
+)
+
+type runCmd struct {
+	List runListCmd `cmd:"" help:"List the newest runs."`
+	Show runShowCmd `cmd:"" help:"Show one run, device by device."`
+	Stop runStopCmd `cmd:"" help:"Stop a run; what was finished is stored."`
+}
+
+type runListCmd struct {
+	Limit int `default:"20" help:"How many."`
+	listing
+}
+
+func (c *runListCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		runs, err := cl.Runs(ctx, c.Limit)
+		if err != nil {
+			return err
+		}
+		return list(s, c.listing, runs, "no run yet",
+			column[schedule.Run]{"id", func(r schedule.Run) string { return fmt.Sprint(r.ID) }},
+			column[schedule.Run]{"job", func(r schedule.Run) string { return r.Job }},
+			column[schedule.Run]{"state", func(r schedule.Run) string { return string(r.State) }},
+			column[schedule.Run]{"by", func(r schedule.Run) string { return r.By }},
+			column[schedule.Run]{"started", func(r schedule.Run) string { return when(&r.StartedAt) }},
+			column[schedule.Run]{"done", func(r schedule.Run) string { return fmt.Sprintf("%d of %d", r.Done, r.Total) }},
+			column[schedule.Run]{"outcomes", func(r schedule.Run) string { return outcomes(r.Counts) }},
+		)
+	})
+}
+
+func outcomes(m map[string]int) string {
+	var s []string
+	for k, n := range m {
+		s = append(s, fmt.Sprintf("%d %s", n, k))
+	}
+	sort.Strings(s)
+	return strings.Join(s, ", ")
+}
+
+type runShowCmd struct {
+	ID int64 `arg:"" optional:"" help:"Id of the run; none: the newest."`
+	listing
+}
+
+func (c *runShowCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		r, err := cl.Run(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if c.Output == "json" {
+			return printJSON(s.stdout, r)
+		}
+		fmt.Fprintf(s.stderr, "run %d, %s, %s, by %s, started %s: %d of %d done: %s\n", r.ID, r.Job, r.State, r.By, when(&r.StartedAt), r.Done, r.Total, outcomes(r.Counts))
+		return list(s, c.listing, r.Tasks, "no tasks",
+			column[schedule.Task]{"subject", func(t schedule.Task) string { return t.Subject }},
+			column[schedule.Task]{"state", func(t schedule.Task) string { return string(t.State) }},
+			column[schedule.Task]{"outcome", func(t schedule.Task) string { return dash(t.Outcome) }},
+			column[schedule.Task]{"step", func(t schedule.Task) string { return dash(t.Step) }},
+			column[schedule.Task]{"seconds", func(t schedule.Task) string { return fmt.Sprintf("%.1f", float64(t.TookMs)/1000) }},
+			column[schedule.Task]{"message", func(t schedule.Task) string { return t.Message }},
+		)
+	})
+}
+
+type runStopCmd struct {
+	ID int64 `arg:"" help:"Id of the run."`
+}
+
+func (c *runStopCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		if err := cl.StopRun(ctx, c.ID); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stdout, "run %d is stopping: no new devices, running ones get their grace\n", c.ID)
+		return nil
+	})
+}
+
+type platformCmd struct {
+	List platformListCmd `cmd:"" help:"List platforms, with the evidence for each."`
+	Show platformShowCmd `cmd:"" help:"Show one."`
+}
+
+type platformListCmd struct{ listing }
+
+func (c *platformListCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		p, err := cl.Platforms(ctx)
+		if err != nil {
+			return err
+		}
+		return list(s, c.listing, p, "no platforms",
+			column[api.Platform]{"name", func(p api.Platform) string { return p.Name }},
+			column[api.Platform]{"vendor", func(p api.Platform) string { return p.Vendor }},
+			column[api.Platform]{"evidence", func(p api.Platform) string { return string(p.Evidence.Kind) }},
+			column[api.Platform]{"restorable", func(p api.Platform) string { return p.Restorable.Text }},
+			column[api.Platform]{"parts", func(p api.Platform) string { return strings.Join(p.Parts, ",") }},
+			column[api.Platform]{"devices", func(p api.Platform) string { return fmt.Sprint(p.Devices) }},
+			column[api.Platform]{"origin", func(p api.Platform) string { return p.Origin }},
+		)
+	})
+}
+
+type platformShowCmd struct {
+	Name     string `arg:"" help:"Name of the platform."`
+	Commands bool   `help:"Print every command that may ever be sent, and nothing else."`
+	Output   string `short:"o" enum:"text,json" default:"text" help:"text or json."`
+}
+
+func (c *platformShowCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		p, err := cl.Platform(ctx, c.Name)
+		if err != nil {
+			return err
+		}
+		switch {
+		case c.Output == "json":
+			return printJSON(s.stdout, p)
+		case c.Commands:
+			for _, l := range p.Commands {
+				fmt.Fprintln(s.stdout, collector.Escape(l))
+			}
+			return nil
+		}
+		fmt.Fprintf(s.stdout, "%s: %s %s\nevidence: %s, %s\nrestorable: %s, %s\nparts: %s\nrules: %s (%s)\n", p.Name, p.Vendor, p.Family, p.Evidence.Kind, p.Evidence.Source,
+			p.Restorable.Text, p.Restorable.Why, strings.Join(p.Parts, ", "), p.Revision, p.Origin)
+		return nil
+	})
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"muster/internal/api"
+)
+
+type secretCmd struct {
+	Set   secretSetCmd   `cmd:"" help:"Seal a secret: asks for it, or reads standard input."`
+	List  secretListCmd  `cmd:"" help:"List the names of sealed secrets."`
+	Retry secretRetryCmd `cmd:"" help:"Try a stopped credential again, now that its secret is right."`
+}
+
+type secretSetCmd struct {
+	Name string `arg:"" help:"Name, as in { secret: NAME }."`
+	File string `help:"Read it from this file, e.g. a private key." placeholder:"FILE"`
+}
+
+func (c *secretSetCmd) Run(s *session) error {
+	value, err := c.read(s)
+	if err != nil {
+		return err
+	}
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		if err := cl.SetSecret(ctx, c.Name, value); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stdout, "%s is set; credentials that use it start a new count\n", c.Name)
+		return nil
+	})
+}
+
+func (c *secretSetCmd) read(s *session) (string, error) {
+	if c.File != "" {
+		b, err := os.ReadFile(c.File)
+		return string(b), err
+	}
+	v, err := askSecret(s, bufio.NewReader(s.stdin), c.Name)
+	if err == nil && v == "" {
+		return "", &api.Error{Message: "an empty secret is no secret; nothing was changed", Exit: exitUsage}
+	}
+	return v, err
+}
+
+// askSecret reads one line without showing it on a terminal.
+func askSecret(s *session, in *bufio.Reader, what string) (string, error) {
+	if f, ok := s.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprintf(s.stderr, "%s (not shown): ", what)
+		b, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(s.stderr)
+		return string(b), err
+	}
+	line, err := in.ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	return strings.TrimRight(line, "\r\n"), nil
+}
+
+type secretListCmd struct{ listing }
+
+func (c *secretListCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		names, err := cl.Secrets(ctx)
+		if err != nil {
+			return err
+		}
+		return list(s, c.listing, names, "no secret is sealed here",
+			column[api.Secret]{"name", func(n api.Secret) string { return n.Name }},
+			column[api.Secret]{"set", func(n api.Secret) string { return when(&n.SetAt) }},
+			column[api.Secret]{"used by", func(n api.Secret) string { return dash(strings.Join(n.UsedBy, ",")) }},
+			column[api.Secret]{"stopped", func(n api.Secret) string { return map[bool]string{true: "yes", false: "-"}[n.Stopped] }},
+		)
+	})
+}
+
+type secretRetryCmd struct {
+	Name string `arg:"" help:"Name of the secret, or of the credential."`
+}
+
+func (c *secretRetryCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		if err := cl.RetrySecret(ctx, c.Name); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stdout, "%s will be tried again, one login first; next: muster backup\n", c.Name)
+		return nil
+	})
+}

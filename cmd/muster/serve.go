@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"muster/internal/api"
+	"muster/internal/app"
+)
+
+type serveCmd struct{}
+
+func (c *serveCmd) Run(s *session) error {
+	o := s.options()
+	o.Say = func(format string, args ...any) { fmt.Fprintf(s.stderr, format+"\n", args...) }
+	return app.Serve(s.ctx, o)
+}
+
+type reloadCmd struct{}
+
+func (c *reloadCmd) Run(s *session) error {
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		note, err := cl.Reload(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(s.stdout, note)
+		return nil
+	})
+}
+
+type checkCmd struct{}
+
+func (c *checkCmd) Run(s *session) error {
+	notes, err := app.Check(s.ctx, s.options())
+	if err != nil {
+		return err
+	}
+	for _, n := range notes {
+		fmt.Fprintln(s.stdout, n)
+	}
+	return nil
+}
+
+type demoCmd struct {
+	For  time.Duration `help:"End by itself after this time; exit 0 only if everything was seen." placeholder:"60s"`
+	Keep string        `help:"Keep muster.db, muster.yaml and muster.key in this folder." placeholder:"DIR" type:"path"`
+}
+
+func (c *demoCmd) Run(s *session) error {
+	return app.Demo(s.ctx, app.DemoOptions{For: c.For, Keep: c.Keep, Stdout: s.stdout, Stderr: s.stderr})
+}

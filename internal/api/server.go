@@ -1,0 +1,355 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"muster/backup"
+	"muster/collector"
+	"muster/internal/alert"
+	"muster/internal/schedule"
+	"muster/internal/secret"
+	"muster/inventory"
+	"muster/inventory/platform"
+)
+
+// Devices is what the API needs of the inventory; inventory.Inventory has it.
+type Devices interface {
+	// List returns the devices that a filter (words joined by blanks) fits.
+	List(ctx context.Context, filter string) ([]inventory.Device, error)
+	// Find returns one by name, address or serial.
+	Find(ctx context.Context, name string) (inventory.Device, error)
+	FactsOf(ctx context.Context, id int64) (inventory.Facts, error)
+	Add(ctx context.Context, a inventory.Addition, by string) (inventory.Device, error)
+	Set(ctx context.Context, id int64, c inventory.Change, by string) (inventory.Device, error)
+	Retry(ctx context.Context, id int64, by string) error
+	Replace(ctx context.Context, id int64, by string) error
+	Retire(ctx context.Context, id int64, by string) error
+	Delete(ctx context.Context, id int64, by string) error
+	// AcceptKeys pins what the devices showed last; KnownHosts what a file says.
+	AcceptKeys(ctx context.Context, filter string, by string) ([]inventory.AcceptedKey, error)
+	KnownHosts(ctx context.Context, lines []byte, by string) ([]inventory.AcceptedKey, error)
+	// RetryCredential starts new counts everywhere and releases the credential.
+	RetryCredential(ctx context.Context, name string, by string) error
+	// Stopped lists credentials that are stopped.
+	Stopped(ctx context.Context) ([]string, error)
+}
+
+// Configs is what the API needs of backups; backup.Backups has it.
+type Configs interface {
+	Text(ctx context.Context, device int64, w backup.Which, by string) ([]byte, error)
+	Versions(ctx context.Context, device int64) ([]backup.Version, error)
+	Diff(ctx context.Context, w io.Writer, device int64, a, c int) error
+	DiffUnsaved(ctx context.Context, w io.Writer, device int64) error
+	DiffBaseline(ctx context.Context, w io.Writer, device int64) error
+	Grep(ctx context.Context, pattern string, devices []inventory.Device, emit func(backup.Hit) error) error
+	Export(ctx context.Context, devices []inventory.Device, emit func(backup.File) error) error
+	Approve(ctx context.Context, device int64, by string) (int, error)
+	Accept(ctx context.Context, device int64, by string) (int, error)
+	Discard(ctx context.Context, device int64, by string) error
+	Pin(ctx context.Context, device int64, version int, by string) (int, error)
+	Unpin(ctx context.Context, device int64, by string) error
+	Purge(ctx context.Context, device int64, version int, by string) error
+	Drifts(ctx context.Context) ([]backup.Drift, error)
+	Standings(ctx context.Context, at time.Time) (map[int64]backup.Standing, error)
+}
+
+// Alerts is what the API needs of alerts; alert.Alerts has it.
+type Alerts interface {
+	List(ctx context.Context, all bool) ([]alert.Alert, error)
+	Ack(ctx context.Context, id int64, by, note string) error
+	Test(ctx context.Context, receiver string) error
+}
+
+// House is what the API needs of the house as a whole; the app fills it.
+type House interface {
+	Hello() Hello
+	Platforms() *platform.Set
+	// Next lists when each schedule is due.
+	Next(at time.Time) []NextRun
+	SetSecret(ctx context.Context, name string, v secret.Value, by string) error
+	Secrets(ctx context.Context) ([]Secret, error)
+	// Credentials lists the credentials that use a secret.
+	Credentials(secretName string) []string
+	Doctor(ctx context.Context, dev inventory.Device, each func(collector.StepTime)) error
+	Examine(ctx context.Context) []Finding
+	Verify(ctx context.Context) (Verified, error)
+	SelfBackup(ctx context.Context, file string) error
+	Reload(ctx context.Context) (note string, err error)
+	// WaitEvents blocks until something happened after event id.
+	WaitEvents(ctx context.Context, after int64) (last int64, err error)
+}
+
+// Server answers the API's questions. Its methods are what handlers and pages
+// share; they may be called from any goroutine.
+type Server struct {
+	devices Devices
+	configs Configs
+	alerts  Alerts
+	runs    *schedule.Runner
+	house   House
+	now     func() time.Time
+}
+
+// New makes a Server of the parts.
+func New(d Devices, c Configs, a Alerts, r *schedule.Runner, h House, now func() time.Time) *Server {
+	return &Server{devices: d, configs: c, alerts: a, runs: r, house: h, now: now}
+}
+
+// Devices lists devices with their backups and drift.
+func (s *Server) Devices(ctx context.Context, filter string) ([]Device, error) {
+	devs, err := s.devices.List(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	return s.rows(ctx, devs)
+}
+
+func (s *Server) rows(ctx context.Context, devs []inventory.Device) ([]Device, error) {
+	standings, err := s.configs.Standings(ctx, s.now())
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]Device, 0, len(devs))
+	for _, d := range devs {
+		rows = append(rows, row(d, standings[d.ID]))
+	}
+	return rows, nil
+}
+
+func row(d inventory.Device, st backup.Standing) Device {
+	r := Device{
+		Name: d.Name, Vendor: d.Vendor, Platform: d.Platform, Model: d.Model, Version: d.Version, Serial: d.Serial,
+		Site: d.Site, State: string(d.State), Scope: d.Scope, Managed: d.Managed, StateSince: known(d.StateSince),
+		BackupState: st.State, Drift: []string{}, LastBackup: known(st.LastGood), Versions: st.Versions,
+	}
+	if d.Address.IsValid() {
+		r.Address = d.Address.String()
+	}
+	for _, k := range st.Drift {
+		r.Drift = append(r.Drift, string(k))
+	}
+	if r.State == "" {
+		r.State = string(inventory.StateUnknown)
+	}
+	if r.BackupState == "" {
+		r.BackupState = backup.Never
+	}
+	if d.Disabled || d.Retired {
+		r.BackupState = backup.Disabled
+	}
+	switch {
+	case r.BackupState == backup.Good || !d.Managed:
+	case d.Missing != "":
+		r.ProblemKind, r.Problem = d.Missing, d.MissingReason
+	case st.Message != "":
+		r.ProblemKind, r.ProblemStep, r.Problem = st.Kind, st.Step, st.Message
+	}
+	return r
+}
+
+// known is a time that is not the zero one.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// Device shows all that is known of one, by name, address or serial.
+func (s *Server) Device(ctx context.Context, name string) (DeviceDetail, error) {
+	d, err := s.devices.Find(ctx, name)
+	if err != nil {
+		return DeviceDetail{}, err
+	}
+	f, err := s.devices.FactsOf(ctx, d.ID)
+	if err != nil {
+		return DeviceDetail{}, err
+	}
+	standings, err := s.configs.Standings(ctx, s.now())
+	if err != nil {
+		return DeviceDetail{}, err
+	}
+	return DeviceDetail{
+		Device:        row(d, standings[d.ID]),
+		AddressReason: d.AddressReason, PlatformReason: d.PlatformReason, Tags: full(d.Tags),
+		Credential: d.SSHCredential, SNMPCredential: d.SNMPCredential,
+		FirstSeen: known(d.FirstSeen), LastSeen: known(d.LastSeen),
+		Facts: full(f.Facts), Interfaces: full(f.Interfaces), Addresses: full(f.Addresses), VLANs: full(f.VLANs),
+		Components: full(f.Components), Neighbors: full(f.Neighbors), HostKeys: full(f.HostKeys),
+	}, nil
+}
+
+// full makes a list that is there, also where it is empty.
+func full[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// Versions lists the versions of a device, newest first.
+func (s *Server) Versions(ctx context.Context, name string) ([]Version, error) {
+	d, err := s.devices.Find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	vs, err := s.configs.Versions(ctx, d.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Version, 0, len(vs))
+	for _, v := range vs {
+		out = append(out, Version{Version: v.Number, At: v.At.UTC(), Reason: v.Reason, Approved: v.Approved, LinesAdded: v.LinesAdded, LinesRemoved: v.LinesRemoved, Rules: v.Rules})
+	}
+	return out, nil
+}
+
+// Text returns a stored text, redacted. Raw texts are [Server.raw]'s alone.
+func (s *Server) Text(ctx context.Context, name string, w backup.Which) ([]byte, error) {
+	d, err := s.devices.Find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	w.Raw = false
+	return s.configs.Text(ctx, d.ID, w, "")
+}
+
+// raw returns a text as the device sent it and leaves an audit row.
+func (s *Server) raw(ctx context.Context, name string, w backup.Which, by string) ([]byte, error) {
+	d, err := s.devices.Find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	w.Raw = true
+	return s.configs.Text(ctx, d.ID, w, by)
+}
+
+// Diff writes a unified diff, redacted: versions a and b (0, 0: the newest two),
+// or against "unsaved" or "baseline".
+func (s *Server) Diff(ctx context.Context, w io.Writer, name string, a, b int, against string) error {
+	d, err := s.devices.Find(ctx, name)
+	if err != nil {
+		return err
+	}
+	switch against {
+	case "":
+		return s.configs.Diff(ctx, w, d.ID, a, b)
+	case "unsaved":
+		return s.configs.DiffUnsaved(ctx, w, d.ID)
+	case "baseline":
+		return s.configs.DiffBaseline(ctx, w, d.ID)
+	}
+	return &Error{Message: "a diff is against two versions, unsaved or baseline, not " + against, Exit: 2}
+}
+
+// Drift lists what drifted, of the devices that a filter fits.
+func (s *Server) Drift(ctx context.Context, filter string) ([]backup.Drift, error) {
+	all, err := s.configs.Drifts(ctx)
+	if err != nil || filter == "" {
+		return full(all), err
+	}
+	devs, err := s.devices.List(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]bool{}
+	for _, d := range devs {
+		wanted[d.Name] = true
+	}
+	out := []backup.Drift{}
+	for _, d := range all {
+		if wanted[d.Device] {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+// Alerts lists alerts: the firing ones, or all.
+func (s *Server) Alerts(ctx context.Context, all bool) ([]alert.Alert, error) {
+	a, err := s.alerts.List(ctx, all)
+	return full(a), err
+}
+
+// Runs lists the newest runs.
+func (s *Server) Runs(ctx context.Context, limit int) ([]schedule.Run, error) {
+	r, err := s.runs.Runs(ctx, "", limit)
+	return full(r), err
+}
+
+// Run shows one run with its tasks; 0: the newest.
+func (s *Server) Run(ctx context.Context, id int64) (RunDetail, error) {
+	if id == 0 {
+		newest, err := s.runs.Runs(ctx, "", 1)
+		if err != nil {
+			return RunDetail{}, err
+		}
+		if len(newest) == 0 {
+			return RunDetail{}, &Error{Message: "there was no run yet; muster backup starts one", Exit: 1}
+		}
+		id = newest[0].ID
+	}
+	r, err := s.runs.Run(ctx, id)
+	if err != nil {
+		return RunDetail{}, err
+	}
+	t, err := s.runs.Tasks(ctx, id)
+	return RunDetail{Run: r, Tasks: full(t)}, err
+}
+
+// Platforms lists the definitions in force.
+func (s *Server) Platforms(ctx context.Context) ([]Platform, error) {
+	devs, err := s.devices.List(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	count := map[string]int{}
+	for _, d := range devs {
+		count[d.Platform]++
+	}
+	out := []Platform{}
+	for _, d := range s.house.Platforms().All() {
+		p := describe(d)
+		p.Devices = count[d.Name]
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// Platform shows one, with every command that may ever be sent.
+func (s *Server) Platform(_ context.Context, name string) (Platform, error) {
+	d, ok := s.house.Platforms().ByName(name)
+	if !ok {
+		return Platform{}, &Error{Message: "there is no platform " + collector.Escape(name) + "; muster platform list names them", Exit: 2}
+	}
+	p := describe(d)
+	p.Commands = d.Commands()
+	return p, nil
+}
+
+func describe(d *platform.Definition) Platform {
+	p := Platform{Name: d.Name, Vendor: d.Vendor, Family: d.Family, Evidence: d.Evidence, Restorable: d.Restorable, Origin: d.Origin, Revision: d.Revision, Parts: []string{}}
+	for _, part := range d.Parts {
+		if part.Role != platform.RoleWitness {
+			p.Parts = append(p.Parts, part.Name)
+		}
+	}
+	return p
+}
+
+// refusal turns what the rooms say into an answer: the sentence, its kind, the
+// exit code.
+func refusal(err error) *Error {
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &Error{Message: "stopped before it was done; what was finished is stored", Exit: 1}
+	}
+	return &Error{Message: err.Error(), Kind: collector.KindOf(err), Exit: 1}
+}

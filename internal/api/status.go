@@ -1,0 +1,126 @@
+package api
+
+import (
+	"context"
+	"sort"
+
+	"muster/backup"
+	"muster/inventory"
+)
+
+// namesPerCause is how many device names a cause lists.
+const namesPerCause = 5
+
+// Status tells how the network stands: every managed device is either backed up
+// or counted under the cause why not.
+func (s *Server) Status(ctx context.Context) (Status, error) {
+	st := Status{States: map[string]int{}, Backups: map[string]int{}, Drift: map[string]int{}, Causes: []Cause{}, Next: []NextRun{}}
+	rows, err := s.Devices(ctx, "")
+	if err != nil {
+		return st, err
+	}
+	causes := map[reason]*Cause{}
+	for _, d := range rows {
+		st.Devices++
+		st.States[d.State]++
+		for _, k := range d.Drift {
+			st.Drift[k]++
+		}
+		if !d.Managed {
+			continue
+		}
+		st.Managed++
+		st.Backups[string(d.BackupState)]++
+		if d.BackupState == backup.Good {
+			st.BackedUp++
+			continue
+		}
+		why := reasonOf(d)
+		c := causes[why]
+		if c == nil {
+			c = &Cause{Kind: why.kind, Step: why.step, Mend: mend(why.kind)}
+			causes[why] = c
+		}
+		c.Count++
+		if len(c.Devices) < namesPerCause {
+			c.Devices = append(c.Devices, d.Name)
+		}
+	}
+	for _, c := range causes {
+		st.Causes = append(st.Causes, *c)
+	}
+	sort.Slice(st.Causes, func(i, j int) bool {
+		a, b := st.Causes[i], st.Causes[j]
+		if a.Count != b.Count {
+			return a.Count > b.Count
+		}
+		return a.Kind+a.Step < b.Kind+b.Step
+	})
+	alerts, err := s.alerts.List(ctx, false)
+	if err != nil {
+		return st, err
+	}
+	st.Alerts = len(alerts)
+	st.Next = append(st.Next, s.house.Next(s.now())...)
+	if runs, err := s.runs.Runs(ctx, "backup", 1); err == nil && len(runs) == 1 {
+		st.LastRun = &runs[0]
+	}
+	return st, nil
+}
+
+// reason is what devices must have in common to be one cause.
+type reason struct{ kind, step string }
+
+func reasonOf(d Device) reason {
+	switch {
+	case d.BackupState == backup.Disabled:
+		return reason{kind: "disabled"}
+	case d.State == string(inventory.StateDown) || d.State == string(inventory.StateBehind):
+		return reason{kind: d.State}
+	case d.ProblemKind != "":
+		return reason{string(d.ProblemKind), string(d.ProblemStep)}
+	case d.BackupState == backup.Stale:
+		return reason{kind: "stale"}
+	}
+	return reason{kind: "never tried"}
+}
+
+// mend is what to do about a cause, in one sentence.
+func mend(kind string) string {
+	m, ok := mends[kind]
+	if !ok {
+		return "muster doctor DEVICE goes through every step and says what to do."
+	}
+	return m
+}
+
+var mends = map[string]string{
+	"disabled":            "A person switched them off: muster device set NAME --no-disabled.",
+	"down":                "Nothing answers: look at power and uplink; muster doctor DEVICE shows what was tried.",
+	"behind":              "They are reached through a device that is down: mend that one first.",
+	"stale":               "The last good backup is old: muster run list shows what happened since.",
+	"never tried":         "muster backup takes the first one.",
+	"login-rejected":      "Store the right password (muster secret set NAME), then muster device retry DEVICE.",
+	"needs-credential":    "No credential fits or is left to try: name one in the scope, or muster device set DEVICE --credential NAME; then muster device retry DEVICE.",
+	"credential-stopped":  "The credential was rejected: store the right secret (muster secret set NAME); it is tried again with one login.",
+	"needs-decision":      "No password is sent there unasked: bind a credential to the address with `for`, pin its key (muster device accept-key), or set passwords_to for the scope.",
+	"host-key-changed":    "Compare the fingerprints at the device; then muster device accept-key NAME, or muster device replace NAME.",
+	"host-key-unknown":    "The scope is strict: pin the key with muster device accept-key --known-hosts FILE.",
+	"no-common-algorithm": "The device offers only old algorithms: allow them for it (muster device set NAME --algorithms compatible or legacy).",
+	"platform-unknown":    "Say what it is: muster device set NAME --platform PLATFORM (muster platform list).",
+	"unreachable":         "No way to the device: look at routing, and at its management interface.",
+	"refused":             "The SSH port is closed: switch SSH on at the device, or set the port of the scope.",
+	"timed-out":           "It went silent: muster doctor DEVICE shows at which step, and how long it took.",
+	"proof-missing":       "Read it (muster config show NAME --quarantined), then muster config accept or discard NAME.",
+	"output-incomplete":   "The text broke off: it is read again tonight; muster doctor DEVICE shows where.",
+	"output-implausible":  "Far smaller than the last good one: read it (muster config show NAME --quarantined), then accept or discard it.",
+	"rights-missing":      "The account may not read everything: give it the right that the message names.",
+	"command-rejected":    "The device refused a reading command: muster doctor DEVICE shows which.",
+	"enable-rejected":     "Store the enable password: muster secret set NAME, then muster device retry DEVICE.",
+	"part-missing":        "A part of the configuration could not be read; the message names it.",
+	"too-large":           "Larger than muster takes (64 MB): raise the limit, or look what the device prints.",
+	"closed":              "The device ended the session: it is tried again; look at its session limits.",
+	"busy":                "The device was busy: it is tried again.",
+	"no-prompt":           "No prompt was recognised: muster doctor DEVICE shows what the device printed.",
+	"forwarding-refused":  "The jump host refuses forwarding: allow it there.",
+}
