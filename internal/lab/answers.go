@@ -1,6 +1,9 @@
 package lab
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // The answers to show commands that tell what a device is.
 
@@ -9,7 +12,7 @@ func ciscoVersion(d *node) string {
 	if d.spec.Platform == IOSXE {
 		xe = "Cisco IOS XE Software, Version " + d.spec.Version + "\n"
 	}
-	return xe + d.sysDescr() + fmt.Sprintf("\n\nROM: IOS-XE ROMMON\n%s uptime is 14 weeks, 2 days, 5 hours, 12 minutes\nSystem returned to ROM by reload\nSystem image file is \"flash:packages.conf\"\n\ncisco %s (ARM64) processor with 1419044K/6147K bytes of memory.\nProcessor board ID %s\n\nModel Number                       : %[2]s\nSystem Serial Number               : %[3]s\n\nConfiguration register is 0x102\n\n", d.spec.Name, d.spec.Model, d.spec.Serial)
+	return xe + strings.ReplaceAll(d.sysDescr(), "\r\n", "\n") + fmt.Sprintf("\n\nROM: IOS-XE ROMMON\n%s uptime is 14 weeks, 2 days, 5 hours, 12 minutes\nSystem returned to ROM by reload\nSystem image file is \"flash:packages.conf\"\n\ncisco %s (ARM64) processor with 1419044K/6147K bytes of memory.\nProcessor board ID %s\n\nModel Number                       : %[2]s\nSystem Serial Number               : %[3]s\n\nConfiguration register is 0x102\n\n", d.spec.Name, d.spec.Model, d.spec.Serial)
 }
 
 func ciscoInventory(d *node) string {

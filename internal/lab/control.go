@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 )
 
 // Fault is the name of a control that Hold can make a no-op.
@@ -89,7 +87,7 @@ func (n *Network) Save(name string) {
 
 // Edit lets f change what every later display of the running config prints. f
 // gets the text as it would be (LF line ends) and may ignore it. Edits add up,
-// in order, until Revert.
+// in order, until Revert. f is called with the device locked: it must not ask n.
 func (n *Network) Edit(name string, f func(text string) string) {
 	n.control(name, "", func(d *node) { d.texts.runEdits = append(slices.Clone(d.texts.runEdits), f) })
 }
@@ -97,6 +95,17 @@ func (n *Network) Edit(name string, f func(text string) string) {
 // EditStartup does the same to the startup config.
 func (n *Network) EditStartup(name string, f func(text string) string) {
 	n.control(name, "", func(d *node) { d.texts.sttEdits = append(slices.Clone(d.texts.sttEdits), f) })
+}
+
+// Answer makes a command print text (LF line ends) and nothing else, also one that
+// the platform does not know. Answered is its reverse.
+func (n *Network) Answer(name, command, text string) {
+	n.control(name, "", func(d *node) { d.answers[command] = text })
+}
+
+// Answered gives a command its usual answer back.
+func (n *Network) Answered(name, command string) {
+	n.control(name, "", func(d *node) { delete(d.answers, command) })
 }
 
 // Stop makes the device dead: SNMP silent, SSH refused, sessions cut.
@@ -181,7 +190,7 @@ func (n *Network) Freeze(name string, at Stage) {
 	n.control(name, "", func(d *node) { d.frozen = at })
 }
 
-// SetPassword changes the account's login password.
+// SetPassword changes the account's login password; Device.Password is its reverse.
 func (n *Network) SetPassword(name, password string) {
 	n.control(name, "", func(d *node) { d.password = password })
 }
@@ -207,100 +216,4 @@ func (n *Network) SetAgentFault(name string, f AgentFault) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.fault = f
-}
-
-// Config is the running config as its next display prints it: LF line ends,
-// without echo and prompt, whole also while the device truncates.
-func (n *Network) Config(name string) string {
-	d := n.node(name)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.running(d.texts.shows + 1)
-}
-
-// Shown is the running config as the last display had it; empty: there was none.
-func (n *Network) Shown(name string) string {
-	d := n.node(name)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.texts.shown
-}
-
-// Startup is the saved configuration: what show startup-config prints, on FRR
-// /etc/frr/frr.conf. Empty on Junos and FortiOS.
-func (n *Network) Startup(name string) string {
-	d := n.node(name)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.dialect.noSaving {
-		return ""
-	}
-	return d.startup()
-}
-
-// Secrets are all secret values that the device's texts showed so far or are
-// about to show, sorted: none of them may be seen outside sealed raw text.
-func (n *Network) Secrets(name string) []string {
-	_ = n.Config(name)
-	d := n.node(name)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	out := make([]string, 0, len(d.texts.secrets))
-	for s := range d.texts.secrets {
-		out = append(out, s)
-	}
-	slices.Sort(out)
-	return out
-}
-
-// MethodEnable is the Login.Method of a password for the privileged level.
-const MethodEnable = "enable"
-
-// Login is one judged attempt to log in. Keyboard-interactive questions left
-// open and the method none are no attempts.
-type Login struct {
-	At       time.Time
-	Method   string // password, keyboard-interactive, publickey or MethodEnable
-	User     string
-	Accepted bool
-}
-
-// LoginLog is every attempt to log in, oldest first.
-func (n *Network) LoginLog(name string) []Login {
-	d := n.node(name)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.logins)
-}
-
-// Commands is every command line and exec request that the device received,
-// oldest first, and "sftp PATH" for every file asked for.
-func (n *Network) Commands(name string) []string {
-	d := n.node(name)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.commands)
-}
-
-// PasswordSeen says whether a password, an answer to a keyboard-interactive
-// question or an enable password ever reached the device.
-func (n *Network) PasswordSeen(name string) bool {
-	d := n.node(name)
-	return d.is(&d.offered)
-}
-
-// HostKey is the device's present host key.
-func (n *Network) HostKey(name string) ssh.PublicKey {
-	d := n.node(name)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.signer.PublicKey()
-}
-
-// AgentCount is what the device's SNMP agent has seen.
-func (n *Network) AgentCount(name string) AgentCount {
-	a := n.node(name).agent
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.count
 }

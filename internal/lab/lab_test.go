@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gosnmp/gosnmp"
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
 )
@@ -177,37 +174,102 @@ func firstDifference(a, b string) string {
 	return fmt.Sprintf("%d lines, want %d", len(la), len(lb))
 }
 
-func client(n *Network, name string) *gosnmp.GoSNMP {
-	at := n.SNMP(name)
-	return &gosnmp.GoSNMP{
-		Target: at.Addr().String(), Port: at.Port(), Version: gosnmp.Version2c, Community: Community,
-		Timeout: 2 * time.Second, Retries: 1, MaxOids: 60,
+func TestCloseLeavesNothingAndEndsSessions(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n, err := Start(ctx, Options{Devices: []Device{{Name: "r1"}, {Name: "r2", Platform: FRR}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := goleak.IgnoreCurrent()
+	c := dial(t, n, "r2")
+	x := shellOf(t, c)
+	x.until("r2# ")
+	n.Freeze("r1", AtAuth)
+	stuck := make(chan error, 1)
+	go func() {
+		_, err := tryDial(n, "r1", ssh.Password(Password))
+		stuck <- err
+	}()
+	for !n.PasswordSeen("r1") {
+		time.Sleep(time.Millisecond) // the state is inside the server: there is nothing to wait on
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-stuck; err == nil {
+		t.Error("the frozen login succeeded")
+	}
+	if err := c.Wait(); err == nil {
+		t.Error("the open session ended in peace")
+	}
+	if err := n.Close(); err != nil {
+		t.Errorf("a second Close: %v", err)
+	}
+	again, err := Start(t.Context(), Options{Base: n.base, SNMPPort: n.SNMPPort(), SSHPort: n.SSHPort(), Devices: []Device{{Name: "r1"}}})
+	if err != nil {
+		t.Fatalf("the sockets are still taken: %v", err)
+	}
+	_ = again.Close()
+	goleak.VerifyNone(t, before)
+}
+
+func TestNetworkEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	n, err := Start(ctx, Options{Devices: []Device{{Name: "r1", Platform: FRR}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, n, "r1")
+	cancel()
+	if err := c.Wait(); err == nil {
+		t.Error("the session ended in peace")
+	}
+	_ = n.Close()
+}
+
+func TestTwoHundredDevicesStartInWellUnderASecond(t *testing.T) {
+	o := Options{}
+	for i := range 200 {
+		o.Devices = append(o.Devices, Device{Name: fmt.Sprintf("sw-%d", i), Platform: []Platform{IOSXE, EOS, FRR}[i%3], Size: 65000})
+	}
+	began := time.Now()
+	n := start(t, o)
+	if took := time.Since(began); took > 700*time.Millisecond {
+		t.Errorf("it took %s", took)
+	}
+	if n.Addr("sw-199") != n.base.Next() && !n.Prefix().Contains(n.Addr("sw-199")) || n.Prefix().Bits() != 24 {
+		t.Errorf("sw-199 is at %s, outside %s", n.Addr("sw-199"), n.Prefix())
+	}
+	if got := capture(t, n, "sw-199"); got != n.Shown("sw-199") || len(got) < 64000 || len(got) > 67000 {
+		t.Errorf("sw-199 printed %d bytes", len(got))
 	}
 }
 
-func TestEveryDeviceAnswersSNMP(t *testing.T) {
-	n := start(t, Demo())
-	for _, d := range n.Devices() {
-		t.Run(d.Name, func(t *testing.T) {
-			t.Parallel()
-			g := client(n, d.Name)
-			if err := g.Connect(); err != nil {
-				t.Fatal(err)
+func TestFaultySpecificationsAreRefused(t *testing.T) {
+	tests := map[string]struct {
+		o    Options
+		want string
+	}{
+		"no name":        {Options{Devices: []Device{{}}}, "has no name"},
+		"two of a name":  {Options{Devices: []Device{{Name: "a"}, {Name: "a"}}}, `two devices named "a"`},
+		"platform":       {Options{Devices: []Device{{Name: "a", Platform: "vms"}}}, `platform "vms"`},
+		"method":         {Options{Devices: []Device{{Name: "a", Auth: []string{"gss"}}}}, `method "gss"`},
+		"no auth":        {Options{Devices: []Device{{Name: "a", SNMPUsers: []SNMPUser{{Name: "u", Priv: "aes"}}}}}, "unknown protocols"},
+		"empty password": {Options{Devices: []Device{{Name: "a", SNMPUsers: []SNMPUser{{Name: "u", Auth: "sha"}}}}}, "has no password"},
+		"link's device":  {Options{Devices: []Device{{Name: "a"}}, Links: []Link{{"a", "Gi1/0/1", "b", "x"}}}, "no such device"},
+		"link's port":    {Options{Devices: []Device{{Name: "a"}, {Name: "b"}}, Links: []Link{{"a", "Gi1/0/1", "b", "x"}}}, "no such port"},
+		"no loopback":    {Options{Base: netip.MustParseAddr("192.0.2.0"), SNMPPort: 1, SSHPort: 1, Devices: []Device{{Name: "a"}}}, "no loopback"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			n, err := Start(t.Context(), tt.o)
+			if err == nil {
+				_ = n.Close()
 			}
-			defer g.Conn.Close()
-			p, err := g.Get([]string{"1.3.6.1.2.1.1.5.0", "1.3.6.1.2.1.1.2.0"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := string(p.Variables[0].Value.([]byte)); got != d.Name {
-				t.Errorf("sysName is %q", got)
-			}
-			rows, err := g.BulkWalkAll("1.3.6.1.2.1.2.2.1.2")
-			if err != nil || len(rows) != len(n.node(d.Name).ports) {
-				t.Errorf("%d rows of ifDescr, %v", len(rows), err)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
 	}
 }
-
-var _ = []any{context.Background, netip.Addr{}, os.Args, slices.Sort[[]int]}

@@ -16,7 +16,8 @@ var models = map[Platform]struct{ maker, model, version, serial string }{
 	FRR:     {"", "", "8.4.4", "FAKFRR%03d"},
 }
 
-// sysDescr is what the agent says it runs, worded as the vendor does.
+// sysDescr is what the agent says it runs, worded as the vendor does; Cisco's has
+// lines that end in CR LF.
 func (d *node) sysDescr() string {
 	s := &d.spec
 	if s.SysDescr != "" {
@@ -24,9 +25,9 @@ func (d *node) sysDescr() string {
 	}
 	switch s.Platform {
 	case IOSXE:
-		return "Cisco IOS Software [Cupertino], Catalyst L3 Switch Software (CAT9K_IOSXE), Version " + s.Version + ", RELEASE SOFTWARE (fc3)\nTechnical Support: http://www.cisco.com/techsupport\nCopyright (c) 1986-2023 by Cisco Systems, Inc.\nCompiled Fri 20-Oct-23 10:44 by mcpre"
+		return "Cisco IOS Software [Cupertino], Catalyst L3 Switch Software (CAT9K_IOSXE), Version " + s.Version + ", RELEASE SOFTWARE (fc3)\r\nTechnical Support: http://www.cisco.com/techsupport\r\nCopyright (c) 1986-2023 by Cisco Systems, Inc.\r\nCompiled Fri 20-Oct-23 10:44 by mcpre"
 	case IOS:
-		return "Cisco IOS Software, C2960X Software (C2960X-UNIVERSALK9-M), Version " + s.Version + ", RELEASE SOFTWARE (fc2)\nTechnical Support: http://www.cisco.com/techsupport\nCopyright (c) 1986-2020 by Cisco Systems, Inc.\nCompiled Mon 27-Jan-20 21:46 by prod_rel_team"
+		return "Cisco IOS Software, C2960X Software (C2960X-UNIVERSALK9-M), Version " + s.Version + ", RELEASE SOFTWARE (fc2)\r\nTechnical Support: http://www.cisco.com/techsupport\r\nCopyright (c) 1986-2020 by Cisco Systems, Inc.\r\nCompiled Mon 27-Jan-20 21:46 by prod_rel_team"
 	case EOS:
 		return "Arista Networks EOS version " + s.Version + " running on an Arista Networks " + s.Model
 	case Junos:

@@ -40,6 +40,7 @@ type node struct {
 	offered    bool // a password or an answer to a question arrived
 	logins     []Login
 	commands   []string
+	answers    map[string]string // of commands that do not answer as usual
 	texts      texts
 }
 
@@ -50,7 +51,7 @@ func newNode(n *Network, index int, spec Device) (*node, error) {
 	if spec.Platform == "" {
 		spec.Platform = IOSXE
 	}
-	d := &node{net: n, index: index, conns: map[net.Conn]bool{}, dialect: dialects[spec.Platform]}
+	d := &node{net: n, index: index, conns: map[net.Conn]bool{}, answers: map[string]string{}, dialect: dialects[spec.Platform]}
 	if d.dialect == nil {
 		return nil, fmt.Errorf("lab: %s: the lab does not play platform %q", spec.Name, spec.Platform)
 	}
@@ -65,7 +66,7 @@ func newNode(n *Network, index int, spec Device) (*node, error) {
 	}
 	if len(spec.Auth) == 0 {
 		spec.Auth = []string{"password", "keyboard-interactive"}
-		if len(spec.Keys) > 0 {
+		if len(spec.Keys) > 0 || spec.Rogue {
 			spec.Auth = append(spec.Auth, "publickey")
 		}
 	}

@@ -7,13 +7,12 @@ import (
 
 // IANAifType values that the lab's ports have.
 const (
-	ifEthernet  = 6
-	ifLoopback  = 24
-	ifPropVirt  = 53 // routed VLAN interfaces, Junos units
-	ifVLAN      = 136
-	gigabit     = 1_000_000_000
-	lldpUnnamed = 0
+	ifEthernet = 6
+	ifLoopback = 24
+	ifPropVirt = 53 // routed VLAN interfaces, Junos units
 )
+
+const gigabit = 1_000_000_000 // bit/s
 
 // port is one interface of a device, as SNMP and the configuration both show it.
 type port struct {
@@ -112,7 +111,7 @@ func (d *node) makePorts() {
 		d.loopback(5000000, "Loopback0", "Loopback0")
 	case Junos:
 		p := d.ethernet(1, "fxp0", "fxp0", gigabit)
-		p.lldp, p.mgmt = lldpUnnamed, true
+		p.lldp, p.mgmt = 0, true
 		d.loopback(16, "lo0.0", "lo0.0")
 		for i := range uint32(12) {
 			name := fmt.Sprintf("xe-0/%d/%d", i/4, i%4)
@@ -128,7 +127,7 @@ func (d *node) makePorts() {
 		for i, name := range names {
 			p := d.ethernet(uint32(i+1), name, "", gigabit)
 			if p.mgmt = name == "mgmt"; p.mgmt {
-				p.lldp = lldpUnnamed
+				p.lldp = 0
 			}
 			if name == "x1" || name == "x2" {
 				p.speed = 10 * gigabit

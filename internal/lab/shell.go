@@ -106,6 +106,9 @@ func (s *shell) command(line string) bool {
 	if len(words) == 0 {
 		return true
 	}
+	if text, ok := s.d.answer(strings.Join(words, " ")); ok {
+		return s.emit(text, pipes[1:])
+	}
 	p, good := s.d.dialect, 0
 	is := func(commands ...string) bool {
 		hit := false

@@ -221,3 +221,11 @@ func (d *node) note(line string) {
 	defer d.mu.Unlock()
 	d.commands = append(d.commands, strings.TrimSpace(line))
 }
+
+// answer gives what a test wants a command to print.
+func (d *node) answer(command string) (text string, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	text, ok = d.answers[command]
+	return text, ok
+}

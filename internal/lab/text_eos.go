@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
@@ -35,7 +34,7 @@ func eosConfig(w *pen) {
 	}
 	for _, u := range d.spec.SNMPUsers {
 		w.f("snmp-server user %s lab-ro v3 localized %s auth %s %s priv %s %s\n", u.Name, hex.EncodeToString(d.agent.engine),
-			u.Auth, strings.ToLower(w.hex("auth", 20)), u.Priv, strings.ToLower(w.hex("priv", 16)))
+			u.Auth, w.lowerHex("auth"+u.Name, 20), u.Priv, w.lowerHex("priv"+u.Name, 16))
 	}
 	w.f("!\nspanning-tree mode mstp\n!\nvlan 10\n   name management\n!\nvlan 20,30\n!\n")
 	for i, p := range d.ports {
@@ -47,7 +46,7 @@ func eosConfig(w *pen) {
 	}
 	w.f("!\n%sip routing\n!\n", d.texts.bulk)
 	w.f("router bgp 65010\n   router-id 10.255.0.%d\n   neighbor CORE peer group\n   neighbor CORE remote-as 65000\n   neighbor CORE password 7 %s\n!\n",
-		d.index+1, w.known(base64.StdEncoding.EncodeToString([]byte("FAKE"+d.spec.Name))))
+		d.index+1, w.secret("bgp", 22, base64Set)+"==")
 	w.f("banner login\nAuthorised use only. What is done here is recorded.\nEOF\n!\n")
 	w.f("management api http-commands\n   no shutdown\n!\nmanagement ssh\n   idle-timeout 15\n!\nend\n")
 }

@@ -20,7 +20,7 @@ func fortiosConfig(w *pen) {
 	}
 	w.f("end\nconfig system admin\n    edit \"admin\"\n        set accprofile \"super_admin\"\n        set vdom \"root\"\n        set password ENC SH2%s=\n    next\n", w.secret("admin", 60, base64Set))
 	w.f("    edit \"%s\"\n        set accprofile \"super_admin_readonly\"\n        set vdom \"root\"\n        set password ENC SH2%s=\n    next\nend\n", d.spec.User, w.secret("login", 60, base64Set))
-	w.f("config system ha\n    set group-name \"lab-ha\"\n    set mode a-p\n    set password %s\n    set hbdev \"ha1\" 50 \"ha2\" 40\n    set ha-mgmt-status enable\n    config ha-mgmt-interfaces\n        edit 1\n            set interface \"mgmt\"\n            set gateway 192.0.2.1\n        next\n    end\n    set override disable\n    set priority %d\nend\n", w.enc("ha", 94), 200-10*d.index)
+	w.f("config system ha\n    set group-name \"lab-ha\"\n    set mode a-p\n    set password %s\n    set hbdev \"ha1\" 50 \"ha2\" 40\n    set ha-mgmt-status enable\n    config ha-mgmt-interfaces\n        edit 1\n            set interface \"mgmt\"\n            set gateway 192.0.2.1\n        next\n    end\n    set override disable\n    set priority %d\nend\n", w.enc("ha", 94), 200-10*(d.index%10))
 	w.f("config vpn certificate local\n    edit \"Fortinet_GUI_Server\"\n        set password %s\n        set private-key \"%s\"\n        set certificate \"%s\"\n        set range global\n    next\nend\n",
 		w.enc("gui", 94), w.known(pemBlock(d.stream(fmt.Sprintf("key/%d", w.show)), "ENCRYPTED PRIVATE KEY", 4)), pemBlock(d.stream("gui"), "CERTIFICATE", 6))
 	w.f("config system ntp\n    set ntpsync enable\n    set type custom\n    config ntpserver\n        edit 1\n            set server \"192.0.2.23\"\n        next\n    end\nend\n")

@@ -83,10 +83,15 @@ func (w *pen) secret(label string, n int, set string) string {
 	return w.known(string(b[:n]))
 }
 
-// hex makes up a secret of n bytes in hexadecimal, as Cisco's type 7.
-func (w *pen) hex(label string, n int) string {
+// lowerHex makes up a secret of n bytes and a few more in hexadecimal.
+func (w *pen) lowerHex(label string, n int) string {
 	sum := sha256.Sum256([]byte(w.d.spec.Name + "\x00" + label))
-	return w.known("00FADE" + strings.ToUpper(hex.EncodeToString(sum[:n])))
+	return w.known("00fade" + hex.EncodeToString(sum[:n]))
+}
+
+// hex does the same in the capitals of Cisco's type 7.
+func (w *pen) hex(label string, n int) string {
+	return w.known(strings.ToUpper(w.lowerHex(label, n)))
 }
 
 // enc is FortiOS's ENC value, encrypted anew at each display.
