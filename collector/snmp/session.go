@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"time"
+
+	"github.com/gosnmp/gosnmp"
 
 	"muster/collector"
 )
@@ -12,6 +15,7 @@ import (
 // wrong or missing, table by table; what is right stands beside it.
 type Reading struct {
 	Credential     string // name of the credential that the agent answers to
+	PrivProtocol   string // SNMPv3: the privacy protocol that worked, see Session.PrivProtocol
 	System         System
 	LocalChassisID string // LLDP-MIB::lldpLocChassisId; empty: none
 	BaseMAC        string // BRIDGE-MIB::dot1dBaseBridgeAddress; empty: none
@@ -25,75 +29,252 @@ type Reading struct {
 
 // Session asks one agent. It is used from one goroutine, keeps the columns that
 // it has read, and ends with its context.
-type Session struct{}
+type Session struct {
+	target  collector.Target
+	limits  collector.Limits
+	version gosnmp.SnmpVersion
+	lib     *gosnmp.GoSNMP
+	wire    *wire
+	unhook  func() bool // undoes the end with Open's context
+	closed  bool
+	started time.Time
+
+	engine  engine // v3
+	priv    string // v3: privacy protocol in use, a key of privProtocols
+	changes int    // v3: how often the engine has begun anew under us
+
+	system System
+
+	// How the agent likes to be asked.
+	ceiling    int  // most repetitions of a GETBULK
+	streak     int  // pages without trouble since the ceiling was lowered
+	noBulk     bool // GETBULK is never answered
+	bulkWorked bool
+	dead       *trouble // not nil: it stopped answering, nothing more is asked
+
+	columns map[string]*column // by OID, leading dot; whole or with a fault
+	scalars map[string]value   // by OID, leading dot; absent ones too
+	faults  []*collector.Error // at most one a table
+	misfits []misfit           // values of the wrong type, by table
+}
+
+// options are what a sweep changes in a session of its own.
+type options struct {
+	pace   func() error // waits for leave to send; nil: none is needed
+	engine engine       // valid: what discovery told already
+}
 
 // Open finds out that the agent answers t.Credential (engine discovery for v3)
-// and reads the system group. The error is a *collector.Error.
+// and reads the system group. The error is a *collector.Error, or the context's
+// own where that ended.
 func Open(ctx context.Context, t collector.Target) (*Session, error) {
-	return nil, errors.New("not built yet")
+	return open(ctx, t, options{})
 }
 
-// System is the system group that Open has read.
-func (s *Session) System() System { return System{} }
-
-// Get reads scalars or cells; the answer maps each OID (dotted, no leading dot)
-// that exists to its value as text. Numbers are decimal; octet strings that are
-// no text are given as lower-case hex with colons.
-func (s *Session) Get(ctx context.Context, oids ...string) (map[string]string, error) {
-	return nil, errors.New("not built yet")
+func open(ctx context.Context, t collector.Target, o options) (*Session, error) {
+	s, err := dial(ctx, t, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.logIn(ctx, systemOIDs); err != nil {
+		_ = s.Close() // the reason why it is closed is told
+		return nil, err
+	}
+	s.system = s.readSystem()
+	return s, nil
 }
-
-// Column walks one column of a table; the answer maps the index (the OID behind
-// the column, dotted) to the value as text.
-func (s *Session) Column(ctx context.Context, oid string) (map[string]string, error) {
-	return nil, errors.New("not built yet")
-}
-
-// Read reads all standard tables. It fails only when nothing could be read;
-// partial trouble is in Reading.Faults.
-func (s *Session) Read(ctx context.Context) (Reading, error) {
-	return Reading{}, errors.New("not built yet")
-}
-
-// Close frees the socket. It is idempotent.
-func (s *Session) Close() error { return nil }
 
 // Ping sends one GET of sysUpTime and engine boots with a credential that is
 // known to work. A nil error means that the agent answered.
 func Ping(ctx context.Context, t collector.Target) (System, error) {
-	return System{}, errors.New("not built yet")
+	s, err := dial(ctx, t, options{})
+	if err != nil {
+		return System{}, err
+	}
+	defer s.Close()
+	if err := s.logIn(ctx, pingOIDs); err != nil {
+		return System{}, err
+	}
+	return s.readSystem(), nil
 }
 
-// SweepTarget is one address to ask, with the credentials to try in order.
-type SweepTarget struct {
-	Addr        netip.AddrPort
-	Credentials []collector.Credential
+// dial opens the socket; nothing is sent yet.
+func dial(ctx context.Context, t collector.Target, o options) (*Session, error) {
+	s := &Session{
+		target:  t,
+		limits:  t.Limits.WithDefaults(),
+		started: time.Now(),
+		ceiling: mostRepetitions,
+		columns: map[string]*column{},
+		scalars: map[string]value{},
+	}
+	if s.limits.SNMPRetries < 0 {
+		s.limits.SNMPRetries = 0
+	}
+	c := t.Credential
+	if err := checkCredential(c); err != nil {
+		return nil, s.errorAt(collector.StepSend, &trouble{why: unusable, err: err})
+	}
+	if !t.Addr.IsValid() {
+		return nil, s.errorAt(collector.StepSend, &trouble{why: noRoute, err: errors.New("no address")})
+	}
+	switch c.Kind {
+	case collector.KindSNMPv1:
+		s.version = gosnmp.Version1
+	case collector.KindSNMPv2c:
+		s.version = gosnmp.Version2c
+	default:
+		s.version = gosnmp.Version3
+	}
+	s.lib = &gosnmp.GoSNMP{
+		Target:    t.Addr.Addr().Unmap().String(),
+		Port:      t.Addr.Port(),
+		Transport: "udp",
+		Version:   s.version,
+		Community: c.Community.Reveal(),
+		Timeout:   s.limits.SNMPTimeout,
+		Retries:   0, // we repeat ourselves: smaller, or one by one
+		MaxOids:   gosnmp.MaxOids,
+		Context:   ctx,
+	}
+	if s.version == gosnmp.Version3 {
+		s.lib.Version = gosnmp.Version2c // until the engine is known; see arm
+	}
+	if t.Source.IsValid() {
+		s.lib.LocalAddr = netip.AddrPortFrom(t.Source.Unmap(), 0).String()
+	}
+	if err := s.lib.Connect(); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, s.errorAt(collector.StepSend, troubleOf(err))
+	}
+	s.wire = &wire{Conn: s.lib.Conn, pace: o.pace, version: int(s.version), maxBytes: s.limits.MaxBytes}
+	s.lib.Conn = s.wire
+	if o.engine.valid() {
+		s.engine, s.wire.engineID = o.engine, o.engine.id
+	}
+	s.unhook = context.AfterFunc(ctx, s.wire.end)
+	return s, nil
 }
 
-// Answer is what a sweep got from one address.
-type Answer struct {
-	Addr       netip.AddrPort
-	Credential string // name of the credential that was answered
-	System     System // Descr, ObjectID, Name (v1/v2c); EngineID (v3)
+// System is the system group that Open has read.
+func (s *Session) System() System { return s.system }
+
+// PrivProtocol is the privacy protocol that the agent understood. It differs
+// from the credential's where that left the key extension open: "aes256c" for
+// "aes256". A caller that puts it into the credential of the next session saves
+// the attempt. Empty: no privacy.
+func (s *Session) PrivProtocol() string { return s.priv }
+
+// Close frees the socket. It is idempotent.
+func (s *Session) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.unhook()
+	return s.lib.Close()
 }
 
-// SweepOptions tunes a sweep. The zero value is polite to a production network.
-type SweepOptions struct {
-	Source   netip.Addr                      // own address to ask from; invalid: the kernel's choice
-	Rate     int                             // packets/s over the whole sweep; 0 means 100. Higher finds sooner and fills ARP tables faster
-	Tries    int                             // attempts per address and credential, the first included; 0 means 2
-	Progress func(sent, total, answered int) // called about four times a second; nil: nobody listens
+// watch ends what is waited for when ctx ends. The returned function must be
+// called when the asking is over.
+func (s *Session) watch(ctx context.Context) (done func()) {
+	stop := context.AfterFunc(ctx, s.wire.interrupt)
+	s.lib.Context = ctx
+	return func() {
+		if !stop() {
+			s.wire.resume()
+		}
+	}
 }
 
-// SweepResult tells how a sweep went as a whole.
-type SweepResult struct {
-	Asked    int // addresses
-	Answered int
-	From     netip.Addr // own address that was asked from, as far as the kernel tells
+// bound limits ctx by what is left of the session's own time.
+func (s *Session) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithDeadlineCause(ctx, s.started.Add(s.limits.Session), collector.ErrTimedOut)
 }
 
-// Sweep asks every target over one socket, credentials in order, and calls found
-// for each address that answers, once, from one goroutine.
-func Sweep(ctx context.Context, targets []SweepTarget, o SweepOptions, found func(Answer)) (SweepResult, error) {
-	return SweepResult{}, errors.New("not built yet")
+// fail makes the error that the caller gets: the context's own where somebody
+// above has stopped us, which is not the device's fault.
+func (s *Session) fail(ctx context.Context, step collector.Step, t *trouble) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, collector.ErrTimedOut) {
+		return cause
+	}
+	return s.errorAt(step, t)
+}
+
+// logIn gets oids with the credential: what an agent that accepts it answers.
+func (s *Session) logIn(ctx context.Context, oids []string) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	defer s.watch(ctx)()
+	if s.version != gosnmp.Version3 {
+		return s.firstGet(ctx, oids)
+	}
+	if !s.engine.valid() {
+		if t := s.discover(ctx); t != nil {
+			return s.fail(ctx, collector.StepEngine, t)
+		}
+	}
+	return s.logInV3(ctx, oids)
+}
+
+// logInV3 makes keys for the engine and gets oids as the user.
+func (s *Session) logInV3(ctx context.Context, oids []string) error {
+	forms := variants(s.target.Credential)
+	if len(forms) > 1 {
+		if err := s.choosePriv(ctx, forms); err != nil {
+			return err
+		}
+		return s.firstGet(ctx, oids)
+	}
+	s.priv = forms[0]
+	if t := s.arm(); t != nil {
+		return s.fail(ctx, collector.StepEngine, t)
+	}
+	return s.firstGet(ctx, oids)
+}
+
+// choosePriv finds out which of the forms of the privacy key the agent means. A
+// wrong key gets a Report from some agents and silence from others, so silence
+// goes on to the next form too, and is final only when all have had their
+// attempts.
+func (s *Session) choosePriv(ctx context.Context, forms []string) error {
+	var last *trouble
+	for try := 0; try <= s.limits.SNMPRetries && len(forms) > 0; try++ {
+		var left []string // forms that were not rejected
+		for _, s.priv = range forms {
+			if t := s.arm(); t != nil {
+				return s.fail(ctx, collector.StepEngine, t)
+			}
+			_, t := s.ask(ctx, query{pdu: gosnmp.GetRequest, oids: []string{oidSysUpTime}})
+			if t == nil || t.why == status {
+				return nil
+			}
+			last = t
+			switch {
+			case ctx.Err() != nil, t.why == refused, t.why == noRoute, t.why == tooMuch,
+				t.why == rejected && t.report != reportDecryption:
+				return s.fail(ctx, collector.StepSystem, t)
+			case t.why != rejected:
+				left = append(left, s.priv)
+			}
+		}
+		forms = left
+	}
+	return s.fail(ctx, collector.StepSystem, last)
+}
+
+// firstGet gets oids into s.scalars. An agent that answers at all has accepted
+// the credential, even where it shows nothing.
+func (s *Session) firstGet(ctx context.Context, oids []string) error {
+	var answered bool
+	t := s.getAll(ctx, oids, func(string, *trouble) { answered = true })
+	if t != nil && !answered && len(s.scalars) == 0 {
+		return s.fail(ctx, collector.StepSystem, t)
+	}
+	if t != nil {
+		s.dead = t
+	}
+	return nil
 }
