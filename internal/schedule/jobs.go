@@ -1,0 +1,201 @@
+package schedule
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"muster/backup"
+	"muster/collector"
+	"muster/inventory"
+)
+
+// The names of the jobs of this package.
+const (
+	JobBackup    = "backup"
+	JobDiscovery = "discovery"
+)
+
+// beginner starts the memory of a run: inventory.Access.
+type beginner interface{ Begin() *inventory.Run }
+
+// taker backs up one device: backup.Backups.
+type taker interface {
+	Take(ctx context.Context, run *inventory.Run, runID int64, dev inventory.Device, progress func(step string)) backup.Result
+}
+
+// Devices finds devices for the backup job. The app fills it from the inventory.
+type Devices interface {
+	// Select lists what a request means: the managed devices, of these the ones
+	// that Request.Devices names and Request.Scopes holds. A name that fits none
+	// is an error that says so.
+	Select(ctx context.Context, req Request) ([]inventory.Device, error)
+	// Device reads one device as it is now.
+	Device(ctx context.Context, id int64) (inventory.Device, error)
+}
+
+// Backup is the job that takes a backup of every device it is asked for. A
+// device that is disabled is skipped; so is one that is down, unless a person
+// named it: then it is tried, since they may know better.
+type Backup struct {
+	Access  beginner
+	Backups taker
+	Devices Devices
+	// Again says which results are worth a second try in the same run; nil: Passing.
+	Again func(backup.Result) bool
+}
+
+// Name is JobBackup.
+func (b *Backup) Name() string { return JobBackup }
+
+// Begin starts a run's memory of credentials.
+func (b *Backup) Begin(run Run) Work { return &backupWork{b, run, b.Access.Begin()} }
+
+type backupWork struct {
+	*Backup
+	run    Run
+	memory *inventory.Run
+}
+
+func (w *backupWork) Plan(ctx context.Context, feed *Feed) error {
+	devices, err := w.Devices.Select(ctx, w.run.Request)
+	if err != nil {
+		return fmt.Errorf("select devices: %w", err)
+	}
+	specs := make([]Spec, 0, len(devices))
+	for _, d := range devices {
+		if !d.Retired {
+			specs = append(specs, Spec{Subject: d.Name, DeviceID: d.ID, Scope: d.Scope})
+		}
+	}
+	return feed.Add(specs...)
+}
+
+func (w *backupWork) Do(ctx context.Context, spec Spec, step func(string)) Outcome {
+	dev, err := w.Devices.Device(ctx, spec.DeviceID) // as it is now: the plan may be an hour old
+	if err != nil {
+		return Outcome{Outcome: string(backup.Failed), Failed: true, Message: fmt.Sprintf("%s: read the device: %s", spec.Subject, err)}
+	}
+	var res backup.Result
+	switch {
+	case dev.Disabled:
+		res = backup.Result{Outcome: backup.Skipped, Message: dev.Name + " is disabled. Enable it with muster device set --enable"}
+	case (dev.State == inventory.StateDown || dev.State == inventory.StateBehind) && len(w.run.Request.Devices) == 0:
+		res = backup.Result{Outcome: backup.Skipped, Kind: collector.ErrUnreachable, Message: fmt.Sprintf("%s is %s since %s and was not tried", dev.Name, dev.State, dev.StateSince.UTC().Format("2006-01-02 15:04 MST"))}
+	default:
+		res = w.Backups.Take(ctx, w.memory, w.run.ID, dev, step)
+	}
+	if res.Device == "" {
+		res.Device = dev.Name
+	}
+	again := w.Again
+	if again == nil {
+		again = func(r backup.Result) bool { return Passing(r.Kind) }
+	}
+	return Outcome{
+		Outcome: string(res.Outcome), Failed: res.Outcome == backup.Failed || res.Outcome == backup.Quarantined,
+		Step: res.Step, Kind: res.Kind, Message: res.Message, Result: res,
+		Again: res.Outcome == backup.Failed && again(res),
+	}
+}
+
+// Passing reports whether a fault of this kind is worth one further try a little
+// later: the device or the line was busy. Nothing that counts as an attempt to
+// log in is.
+func Passing(k collector.Kind) bool {
+	return slices.Contains([]collector.Kind{
+		collector.ErrTimedOut, collector.ErrClosed, collector.ErrBusy, collector.ErrIncomplete,
+	}, k)
+}
+
+// sweeper finds what answers and reads it: inventory.Discovery.
+type sweeper interface {
+	Sweep(ctx context.Context, scopes []string, progress func(sent, total, answered int), found func(inventory.Candidate)) (inventory.SweepSummary, error)
+	Examine(ctx context.Context, run *inventory.Run, c inventory.Candidate, dry bool) inventory.Result
+}
+
+// Discovery is the job that sweeps scopes and reads what answers, while the
+// sweep goes on.
+type Discovery struct {
+	Access    beginner
+	Discovery sweeper
+}
+
+// Name is JobDiscovery.
+func (d *Discovery) Name() string { return JobDiscovery }
+
+// Begin starts a run's memory of credentials.
+func (d *Discovery) Begin(run Run) Work { return &discoveryWork{d, run, d.Access.Begin()} }
+
+type discoveryWork struct {
+	*Discovery
+	run    Run
+	memory *inventory.Run
+}
+
+func (w *discoveryWork) Plan(ctx context.Context, feed *Feed) error {
+	progress := func(sent, total, answered int) {
+		feed.Say(fmt.Sprintf("asked %d of %d addresses, %d answered", sent, total, answered))
+	}
+	var addErr error
+	sum, err := w.Discovery.Discovery.Sweep(ctx, w.run.Request.Scopes, progress, func(c inventory.Candidate) {
+		args, err := json.Marshal(c)
+		if err == nil {
+			err = feed.Add(Spec{Subject: c.Addr.String(), DeviceID: c.DeviceID, Scope: c.Scope, Args: args})
+		}
+		if err != nil && addErr == nil {
+			addErr = err
+		}
+	})
+	if err == nil {
+		err = addErr
+	}
+	if err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	if sum.Message == "" {
+		sum.Message = fmt.Sprintf("asked %d addresses, %d answered, %d excluded", sum.Asked, sum.Answered, sum.Excluded)
+	}
+	feed.Say(sum.Message)
+	return nil
+}
+
+func (w *discoveryWork) Do(ctx context.Context, spec Spec, step func(string)) Outcome {
+	var c inventory.Candidate
+	if err := json.Unmarshal(spec.Args, &c); err != nil {
+		return Outcome{Outcome: string(inventory.OutcomeFailed), Failed: true, Message: fmt.Sprintf("%s: read the task: %s", spec.Subject, err)}
+	}
+	step("examine")
+	res := w.Discovery.Discovery.Examine(ctx, w.memory, c, w.run.Request.Dry)
+	return Outcome{
+		Outcome: string(res.Outcome), Failed: res.Outcome == inventory.OutcomeFailed,
+		Step: res.Step, Kind: res.Kind, Message: res.Message, Result: res,
+		Again: res.Outcome == inventory.OutcomeFailed && Passing(res.Kind),
+	}
+}
+
+// Single is a job of one task that is about no device: housekeeping, verify.
+func Single(name string, do func(ctx context.Context, step func(string)) (message string, err error)) Job {
+	return single{name, do}
+}
+
+type single struct {
+	name string
+	do   func(ctx context.Context, step func(string)) (string, error)
+}
+
+func (s single) Name() string   { return s.name }
+func (s single) Begin(Run) Work { return s }
+
+func (s single) Plan(_ context.Context, feed *Feed) error {
+	return feed.Add(Spec{Subject: s.name})
+}
+
+func (s single) Do(ctx context.Context, _ Spec, step func(string)) Outcome {
+	message, err := s.do(ctx, step)
+	if err != nil {
+		return Outcome{Outcome: "failed", Failed: true, Message: err.Error()}
+	}
+	return Outcome{Outcome: "done", Message: message}
+}

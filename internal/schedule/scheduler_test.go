@@ -1,0 +1,258 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A bubble's clock begins at midnight UTC, 2000-01-01.
+
+// nightly is the entry of the tests, due at 04:20 each day.
+func nightly() Entry { return Entry{Name: "backup", Cron: "20 4 * * *", Job: "test"} }
+
+// quick is a job that takes a minute.
+func quick() testJob {
+	return testJob{specs: devices("campus", 1, 1), do: func(ctx context.Context, _ Spec, _ func(string)) Outcome {
+		return wait(ctx, time.Minute)
+	}}
+}
+
+// starts lists when runs began, oldest first, with who began them.
+func starts(s *memStore) string {
+	var all []string
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.runs {
+		all = append(all, r.StartedAt.UTC().Format("02 15:04")+" "+r.By)
+	}
+	return strings.Join(all, ", ")
+}
+
+// serve runs a scheduler with entries for a while, as one process does.
+func serve(t *testing.T, s *memStore, job Job, d time.Duration, entries ...Entry) {
+	t.Helper()
+	r := New(s, []Job{job}, quiet(Options{Grace: -1}))
+	if _, err := r.Recover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sch := NewScheduler(r)
+	if err := sch.Set(entries); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(d)
+	sch.Close()
+	r.Close()
+}
+
+func TestTenNightsAreTenRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		serve(t, s, quick(), 10*24*time.Hour, nightly())
+		if n := strings.Count(starts(s), " 04:20 schedule"); n != 10 || len(s.runs) != 10 {
+			t.Errorf("runs began %s, want ten at 04:20", starts(s))
+		}
+	})
+}
+
+func TestMissedNightsAreCaughtUpOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		serve(t, s, quick(), 5*time.Hour, nightly()) // the first start owes nothing, and then 04:20 comes
+		time.Sleep(3*24*time.Hour + 5*time.Hour)     // off for three nights, back on day 4 at 10:00
+		serve(t, s, quick(), 24*time.Hour, nightly())
+		if got, want := starts(s), "01 04:20 schedule, 04 10:00 catch-up, 05 04:20 schedule"; got != want {
+			t.Errorf("runs began %s, want %s", got, want)
+		}
+	})
+}
+
+func TestMissedRunIsLeftToTheNextWhenThatIsNear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		serve(t, s, quick(), 5*time.Hour, nightly())
+		time.Sleep(46*time.Hour + 30*time.Minute) // back on day 3 at 03:30
+		serve(t, s, quick(), time.Hour, nightly())
+		if got, want := starts(s), "01 04:20 schedule, 03 04:20 schedule"; got != want {
+			t.Errorf("runs began %s, want %s", got, want)
+		}
+	})
+}
+
+func TestInterruptedScheduledRunIsDoneAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		slow := testJob{specs: devices("campus", 1, 1), do: func(ctx context.Context, _ Spec, _ func(string)) Outcome {
+			return wait(ctx, time.Hour)
+		}}
+		serve(t, s, slow, 4*time.Hour+30*time.Minute, nightly()) // ends ten minutes into the run
+		serve(t, s, quick(), time.Hour, nightly())
+		if got, want := starts(s), "01 04:20 schedule, 01 04:30 catch-up"; got != want {
+			t.Errorf("runs began %s, want %s", got, want)
+		}
+		if s.runs[0].State != Interrupted || s.runs[1].State != Done {
+			t.Errorf("states = %s, %s, want interrupted, done", s.runs[0].State, s.runs[1].State)
+		}
+	})
+}
+
+func TestKilledProcessLeavesAnInterruptedRunThatIsDoneAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		serve(t, s, quick(), time.Hour, nightly())
+		time.Sleep(3*time.Hour + 20*time.Minute) // 04:20: the run of a process that is killed in it
+		if _, err := s.AddRun(t.Context(), Run{Job: "test", State: Running, By: BySchedule, StartedAt: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		serve(t, s, quick(), time.Hour, nightly())
+		if got, want := starts(s), "01 04:20 schedule, 01 04:30 catch-up"; got != want || s.runs[0].State != Interrupted {
+			t.Errorf("runs began %s, first is %s, want %s, interrupted", got, s.runs[0].State, want)
+		}
+	})
+}
+
+func TestRunsOfOneEntryNeverOverlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		job := testJob{specs: devices("campus", 1, 1), do: func(ctx context.Context, _ Spec, _ func(string)) Outcome {
+			return wait(ctx, 150*time.Minute)
+		}}
+		e := nightly()
+		e.Cron = "0 * * * *"
+		serve(t, s, job, 7*time.Hour+30*time.Minute, e)
+		if len(s.runs) > 3 || len(s.runs) < 2 {
+			t.Errorf("runs of 150 min began %s, want no overlap", starts(s))
+		}
+		for i := 1; i < len(s.runs); i++ {
+			if s.runs[i].StartedAt.Before(s.runs[i-1].EndedAt) {
+				t.Errorf("run %d began before %d ended", i+1, i)
+			}
+		}
+	})
+}
+
+func TestNightWithTwoHalfPastTwosIsBackedUpOnce(t *testing.T) {
+	zone := paris(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		e := nightly()
+		e.Cron, e.Zone = "30 2 * * *", zone
+		time.Sleep(time.Until(time.Date(2000, 10, 28, 12, 0, 0, 0, zone))) // clocks go back on the 29th
+		serve(t, s, quick(), 48*time.Hour, e)
+		if got, want := starts(s), "29 00:30 schedule, 30 01:30 schedule"; got != want {
+			t.Errorf("runs began (UTC) %s, want %s", got, want)
+		}
+	})
+}
+
+func TestSplayIsAWaitBelowIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		e := nightly()
+		e.Splay = 15 * time.Minute
+		serve(t, s, quick(), 20*24*time.Hour, e)
+		spread := map[time.Duration]bool{}
+		for _, r := range s.runs {
+			late := r.StartedAt.Sub(r.StartedAt.Truncate(24 * time.Hour).Add(4*time.Hour + 20*time.Minute))
+			if late < 0 || late >= 15*time.Minute || r.By != BySchedule {
+				t.Errorf("run began %s late by %s, want below 15 min by the schedule", late, r.By)
+			}
+			spread[late] = true
+		}
+		if len(s.runs) != 20 || len(spread) < 15 {
+			t.Errorf("%d runs at %d different delays, want 20 spread out", len(s.runs), len(spread))
+		}
+	})
+}
+
+func TestClockThatWasInTheFutureDoesNotStopBackups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		s.marks["backup"] = Mark{"backup", time.Now().AddDate(30, 0, 0), 1}
+		serve(t, s, quick(), 2*24*time.Hour, nightly())
+		if len(s.runs) != 2 {
+			t.Errorf("runs began %s, want two", starts(s))
+		}
+	})
+}
+
+func TestFaultyEntriesReplaceNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		r := New(s, []Job{quick()}, quiet(Options{}))
+		sch := NewScheduler(r)
+		if err := sch.Set([]Entry{nightly()}); err != nil {
+			t.Fatal(err)
+		}
+		err := sch.Set([]Entry{nightly(), nightly(), {Name: "moon", Cron: "0 0 31 2 *"}, {Name: "idle"}})
+		for _, says := range []string{"backup is there twice", "moon", "never comes", "idle has neither"} {
+			if err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("Set = %v, want all faults, also %q", err, says)
+			}
+		}
+		next, err := sch.Next(t.Context(), 2)
+		if err != nil || len(next) != 1 || len(next[0].Next) != 2 || next[0].Next[0].Format("02 15:04") != "01 04:20" {
+			t.Errorf("Next = %+v, %v, want the old entry's times", next, err)
+		}
+		sch.Close()
+		r.Close()
+	})
+}
+
+func TestReloadWhileARunGoesOnStartsNoSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		job := testJob{specs: devices("campus", 1, 1), do: func(ctx context.Context, _ Spec, _ func(string)) Outcome {
+			return wait(ctx, time.Hour)
+		}}
+		r := New(s, []Job{job}, quiet(Options{}))
+		sch := NewScheduler(r)
+		if err := sch.Set([]Entry{nightly()}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4*time.Hour + 30*time.Minute)
+		if err := sch.Set([]Entry{nightly()}); err != nil { // SIGHUP, ten minutes into the run
+			t.Fatal(err)
+		}
+		time.Sleep(18 * time.Hour)
+		if len(s.runs) != 1 || s.runs[0].State != Done {
+			t.Errorf("runs began %s, want the one", starts(s))
+		}
+		sch.Close()
+		r.Close()
+	})
+}
+
+func TestSmallThingsAreRepeatedAndSurviveTheirFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int32
+		e := Entry{Name: "reachability", Every: time.Minute, Do: func(ctx context.Context) error {
+			switch n.Add(1) {
+			case 2:
+				panic("nil map")
+			case 3:
+				return errors.New("no socket")
+			case 4:
+				sleep(ctx, 150*time.Second) // longer than its interval
+			}
+			return nil
+		}}
+		r := New(newMemStore(), nil, quiet(Options{}))
+		sch := NewScheduler(r)
+		if err := sch.Set([]Entry{e}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10*time.Minute + time.Second)
+		// At 0, 1, 2, 3 (until 5:30, its tick of 4 waits), 5:30, 6, 7, 8, 9, 10.
+		if got := n.Load(); got != 10 {
+			t.Errorf("it was done %d times in ten minutes, want 10", got)
+		}
+		sch.Close()
+		r.Close()
+	})
+}
