@@ -227,3 +227,32 @@ func TestAgentFaultsShowAndEnd(t *testing.T) {
 		}
 	}
 }
+
+// FuzzAgentSurvivesAnyDatagram: an agent that dies of a client's bytes would take
+// the test that found a faulty client with it.
+func FuzzAgentSurvivesAnyDatagram(f *testing.F) {
+	d, err := newNode(&Network{passKeys: &passwordKeys{}}, 0, Device{
+		Name: "r1", Platform: FRR, Community: Community,
+		SNMPUsers: []SNMPUser{{Name: "u", Auth: "sha", AuthPassword: AuthPassword, Priv: "aes", PrivPassword: PrivPassword}},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	oid := seq(tagSeq, makeVarbind(oidContent(ifDescr), []byte{tagNull, 0}))
+	for _, typ := range []byte{pduGet, pduNext, pduBulk, pduSet} {
+		p := seq(typ, putInt(nil, 7), putInt(nil, 0), putInt(nil, 20), oid)
+		f.Add(seq(tagSeq, putInt(nil, 1), putTLV(nil, tagOctets, []byte(Community)), p))
+		a := agent{node: d, engine: d.agent.engine}
+		m := v3Message{id: []byte{9}, user: []byte("u")}
+		f.Add(a.v3Answer(&m, &d.spec.SNMPUsers[0], flagAuth|flagPriv, nil, p))
+		f.Add(a.v3Answer(&m, nil, 0, nil, p))
+	}
+	f.Fuzz(func(t *testing.T, datagram []byte) {
+		for _, fault := range []AgentFault{AgentHealthy, AgentLoop, AgentDisorder, AgentSlow} {
+			d.agent.fault = fault
+			if out, _ := d.agent.answer(datagram); len(out) > max(maxMessage, len(datagram)+100) {
+				t.Errorf("an answer of %d bytes", len(out))
+			}
+		}
+	})
+}

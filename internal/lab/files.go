@@ -56,13 +56,14 @@ func (f frrFiles) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return oneFile{name: r.Filepath[strings.LastIndexByte(r.Filepath, '/')+1:], size: int64(len(text))}, nil
+	return oneFile{name: r.Filepath[strings.LastIndexByte(r.Filepath, '/')+1:], size: int64(len(text)), at: f.d.net.started}, nil
 }
 
 // oneFile is the only entry of a listing.
 type oneFile struct {
 	name string
 	size int64
+	at   time.Time
 }
 
 // ListAt is part of sftp.ListerAt.
@@ -78,6 +79,6 @@ func (o oneFile) ListAt(out []os.FileInfo, from int64) (int, error) {
 func (o oneFile) Name() string       { return o.name }
 func (o oneFile) Size() int64        { return o.size }
 func (o oneFile) Mode() fs.FileMode  { return 0o640 }
-func (o oneFile) ModTime() time.Time { return time.Time{} }
+func (o oneFile) ModTime() time.Time { return o.at }
 func (o oneFile) IsDir() bool        { return false }
 func (o oneFile) Sys() any           { return nil }
