@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/scrapli/scrapligo/channel"
+)
+
+// console is a terminal with a dialogue on it: what was printed since the last
+// line that we sent, and waiting for it to become something to act on.
+type console struct {
+	t     *terminal
+	ch    *channel.Channel
+	lines []byte // finished lines since the last send; the first begins with the prompt
+	line  []byte // the line that is being written
+}
+
+// verdict is what the text on the console is.
+type verdict int
+
+const (
+	unfinished verdict = iota
+	atPrompt
+	atPager
+	atQuestion
+	atPassword // the question for the enable password
+)
+
+// Reasons for which wait ends without a verdict.
+type waitEnd int
+
+const (
+	found waitEnd = iota
+	silent
+	closedByDevice
+	overLimit
+	stopped // the context ended
+)
+
+// patience says how long wait waits.
+type patience struct {
+	first   time.Duration // for the first byte of an answer
+	silence time.Duration // for the next ones
+	answers func() bool   // whether the answer has begun; nil: it has
+	settle  func(verdict) time.Duration
+}
+
+// drain takes what is in scrapligo's queue.
+func (c *console) drain() {
+	for {
+		b, err := c.ch.Read()
+		if err != nil || b == nil {
+			return
+		}
+		i := bytes.LastIndexByte(b, 0)
+		if i < 0 {
+			continue
+		}
+		if c.lines == nil && i > 0 {
+			c.lines = b[:i:i]
+		} else {
+			c.lines = append(c.lines, b[:i]...)
+		}
+		c.line = b[i+1:]
+	}
+}
+
+// send writes one line in one piece and begins a new text with the line that
+// stands there.
+func (c *console) send(line string) error {
+	c.lines = nil
+	c.t.began()
+	return c.t.Write([]byte(line + "\n"))
+}
+
+// wait waits until judge finds something to act on and nothing more has come for
+// its settle time, or until it is clear that it will not.
+func (c *console) wait(ctx context.Context, p patience, judge func() verdict) (verdict, waitEnd) {
+	start := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		c.drain()
+		st := c.t.status()
+		if st.tooLarge {
+			return unfinished, overLimit
+		}
+		v := judge()
+		now := time.Now()
+		var again time.Duration
+		switch {
+		case v != unfinished && !st.pending:
+			if again = p.settle(v) - now.Sub(st.last); again <= 0 {
+				return v, found
+			}
+		case st.ended && !st.pending:
+			return unfinished, closedByDevice
+		default:
+			if p.answers == nil || p.answers() {
+				again = p.silence - now.Sub(later(st.last, start))
+			} else {
+				// Whatever comes first within the next silence is noticed in time.
+				again = min(p.first-now.Sub(start), p.silence)
+			}
+			if again <= 0 && !st.pending {
+				return v, silent
+			}
+			if again <= 0 {
+				c.t.flush()
+				again = ripeSilence
+			}
+		}
+		timer.Reset(again)
+		select {
+		case <-ctx.Done():
+			c.drain()
+			return unfinished, stopped
+		case <-c.t.wake:
+		case <-timer.C:
+			if v == unfinished {
+				c.t.flush()
+			}
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// tail is the end of all that was printed since the last send.
+func (c *console) tail(n int) []byte {
+	b := append(bytes.Clone(c.lines[max(0, len(c.lines)-n):]), c.line...)
+	return b[max(0, len(b)-n):]
+}

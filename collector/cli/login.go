@@ -1,0 +1,299 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"muster/collector"
+)
+
+const (
+	questionSettle = 100 * time.Millisecond // silence after which a line counts as a question
+	pagerSettle    = 10 * time.Millisecond  // the same for a pager: there may be hundreds
+	wakeUp         = 2 * time.Second        // silence of a new shell after which an empty line is sent
+	maxEmpty       = 5                      // empty lines sent to learn one prompt
+	maxAnswers     = 3                      // times that one question is answered
+)
+
+// openShell starts a shell, learns its prompt, gets the privilege and turns
+// paging off. Each of these has the login deadline for itself.
+func (s *Session) openShell(ctx context.Context) error {
+	if err := s.step(ctx, collector.StepPrompt, "", s.c.lim.Login, s.start); err != nil {
+		return err
+	}
+	if s.d.Enable.When != nil && s.d.Enable.When.MatchString(s.prompt.line) {
+		if err := s.step(ctx, collector.StepEnable, s.d.Enable.Command, s.c.lim.Login, s.enable); err != nil {
+			return err
+		}
+	}
+	for _, command := range s.d.Paging {
+		err := s.step(ctx, collector.StepPaging, command, 0, func(ctx context.Context) error {
+			_, err := s.ask(ctx, collector.StepPaging, command)
+			return err
+		})
+		// A refusal is kept among the steps; the pager is answered then, where we
+		// know it.
+		if err != nil && (!s.atPrompt.Load() || s.d.Pager == nil) {
+			return err
+		}
+	}
+	return nil
+}
+
+// start opens the shell's channel and learns the prompt.
+func (s *Session) start(ctx context.Context) error {
+	ch, reqs, err := s.c.client.OpenChannel("session", nil)
+	if err != nil {
+		return s.refusedChannel(collector.StepPrompt, err)
+	}
+	go ssh.DiscardRequests(reqs)
+	if err := shell(ch, s.d.Width); err != nil {
+		if errors.Is(err, errNoShell) {
+			return s.c.fail(collector.StepPrompt, collector.ErrNoPrompt, nil,
+				fmt.Sprintf("Let account %s have a shell on %s", collector.Escape(s.c.t.Credential.User), s.c.name()), err)
+		}
+		return err
+	}
+	t := newTerminal(ch, s.c.lim.MaxBytes)
+	sc, err := t.over()
+	if err != nil {
+		return err
+	}
+	s.con = &console{t: t, ch: sc}
+	return s.learnPrompt(ctx)
+}
+
+// refusedChannel tells of a device that refuses a channel on a connection that
+// it has let in.
+func (s *Session) refusedChannel(step collector.Step, err error) error {
+	var refused *ssh.OpenChannelError
+	if errors.As(err, &refused) {
+		return s.c.fail(step, collector.ErrBusy, []byte(refused.Message),
+			"Wait for other sessions to end, or allow more sessions on the device", err)
+	}
+	return err
+}
+
+// looksLikePrompt matches the general shape on a line.
+func (s *Session) looksLikePrompt(line []byte) bool {
+	if len(bytes.TrimSpace(line)) == 0 || len(line) > lookBack {
+		return false
+	}
+	if s.d.Prompt != nil {
+		return s.d.Prompt.Match(line)
+	}
+	return anyPrompt.Match(line)
+}
+
+// learnPrompt waits for a line that has the shape of a prompt, sends an empty
+// line and learns the prompt when the same line comes again and nothing else. So
+// no look-alike in a banner is taken, however slowly that comes.
+func (s *Session) learnPrompt(ctx context.Context) error {
+	s.con.t.expect(func(line, _ []byte) bool { return s.looksLikePrompt(line) || s.pagerAt(line) != nil })
+	var candidate []byte
+	for empty := 0; ; {
+		p := patience{first: wakeUp, silence: wakeUp, settle: s.settle}
+		v, end := s.con.wait(ctx, p, func() verdict {
+			switch {
+			case candidate != nil && s.con.lines == nil:
+				return unfinished // nothing has come since the empty line
+			case s.question(s.con.line, s.con.tail(4096)) != nil:
+				return atQuestion
+			case s.pagerAt(s.con.line) != nil:
+				return atPager
+			case s.looksLikePrompt(s.con.line):
+				return atPrompt
+			}
+			return unfinished
+		})
+		switch {
+		case end == stopped || end == closedByDevice || end == overLimit:
+			return s.waitError(ctx, end, collector.StepPrompt)
+		case end == silent && empty < maxEmpty && len(bytes.TrimSpace(s.con.line)) == 0:
+			candidate, empty = nil, empty+1
+			if err := s.con.send(""); err != nil {
+				return err
+			}
+		case end == silent:
+			// Something else stands there: it may still go on until the deadline.
+		case v == atPager:
+			if err := s.turnPage(); err != nil {
+				return err
+			}
+		case v == atQuestion:
+			if err := s.answerQuestion(collector.StepPrompt, s.question(s.con.line, s.con.tail(4096))); err != nil {
+				return err
+			}
+			candidate = nil
+		case candidate != nil && bytes.Equal(candidate, s.con.line) && s.nothingBut(candidate):
+			s.prompt = learn(candidate)
+			s.con.lines = nil
+			s.atPrompt.Store(true)
+			return nil
+		case empty < maxEmpty:
+			candidate, empty = bytes.Clone(s.con.line), empty+1
+			if err := s.con.send(""); err != nil {
+				return err
+			}
+		default:
+			return s.c.fail(collector.StepPrompt, collector.ErrNoPrompt, s.con.tail(collector.SeenLimit),
+				"Report the last lines: the device does not show the same prompt twice", nil)
+		}
+	}
+}
+
+// nothingBut reports whether all that was printed since the empty line is that
+// prompt, blank lines, and noise.
+func (s *Session) nothingBut(prompt []byte) bool {
+	p := bytes.TrimRight(prompt, " ")
+	for line := range bytes.Lines(s.con.lines) {
+		line = bytes.TrimRight(line, " \n")
+		if len(line) > 0 && !bytes.Equal(line, p) && !s.noise.is(line) {
+			return false
+		}
+	}
+	return true
+}
+
+// settle is how long a verdict has to stand without further bytes.
+func (s *Session) settle(v verdict) time.Duration {
+	switch v {
+	case atPager:
+		return pagerSettle
+	case atQuestion, atPassword:
+		return questionSettle
+	}
+	if s.d.Settle > 0 {
+		return time.Duration(s.d.Settle) * time.Millisecond
+	}
+	return 30 * time.Millisecond
+}
+
+// question is the one of the dialogue that stands on the line, nil for none.
+func (s *Session) question(line, text []byte) *Question {
+	if len(line) == 0 && len(text) == 0 {
+		return nil
+	}
+	for i := range s.d.Login {
+		q := &s.d.Login[i]
+		if q.When != nil && (q.When.Match(line) || text != nil && q.When.Match(text)) {
+			return q
+		}
+	}
+	return nil
+}
+
+// answerQuestion answers q, or ends the session with its reason.
+func (s *Session) answerQuestion(step collector.Step, q *Question) error {
+	if q.Stop {
+		why := strings.TrimSuffix(q.Why, ".")
+		if why == "" {
+			why = "the device asks something that only a person should answer"
+		}
+		return s.c.fail(step, collector.ErrNoPrompt, s.con.tail(collector.SeenLimit),
+			fmt.Sprintf("Log in to %s by hand once: %s", s.c.name(), why), nil)
+	}
+	if s.answered[q]++; s.answered[q] > maxAnswers {
+		return s.c.fail(step, collector.ErrNoPrompt, s.con.tail(collector.SeenLimit),
+			fmt.Sprintf("Log in to %s by hand once: it asks the same again and again", s.c.name()), nil)
+	}
+	return s.con.send(q.Send)
+}
+
+// pagerAt is where on the line the pager stands, nil for nowhere.
+func (s *Session) pagerAt(line []byte) []int {
+	if s.d.Pager == nil || len(line) == 0 || len(line) > lookBack {
+		return nil
+	}
+	return s.d.Pager.FindIndex(line)
+}
+
+// turnPage answers the pager and makes what it printed void.
+func (s *Session) turnPage() error {
+	at := s.pagerAt(s.con.line)
+	if at == nil || !s.con.t.wiping(s.con.line, at[0], at[1]) {
+		return nil // it has changed: look again
+	}
+	s.con.line = bytes.Clone(s.con.line[:at[0]]) // until the next chunk
+	s.pages++
+	key := s.d.PagerKey
+	if key == "" {
+		key = " "
+	}
+	return s.con.t.Write([]byte(key))
+}
+
+// enable gets the right to read everything: command, password, another prompt.
+// A second question means that the password was refused; there is one try.
+func (s *Session) enable(ctx context.Context) error {
+	e := s.d.Enable
+	asks := func(line []byte) bool { return e.Asks != nil && len(line) > 0 && e.Asks.Match(line) }
+	s.con.t.expect(func(line, _ []byte) bool { return asks(line) || s.looksLikePrompt(line) })
+	judge := func() verdict {
+		switch {
+		case s.con.lines == nil:
+			return unfinished // what we sent has not come back yet
+		case asks(s.con.line):
+			return atPassword
+		case s.looksLikePrompt(s.con.line):
+			return atPrompt
+		}
+		return unfinished
+	}
+	s.atPrompt.Store(false)
+	if err := s.con.send(e.Command); err != nil {
+		return err
+	}
+	asked := false
+	for {
+		v, end := s.con.wait(ctx, patience{silence: s.c.lim.Login, settle: s.settle}, judge)
+		said := s.con.tail(collector.SeenLimit)
+		refused := func(cause error) error {
+			if asked {
+				s.c.attempt("enable", false)
+			}
+			return s.c.fail(collector.StepEnable, collector.ErrEnableRejected, said,
+				fmt.Sprintf("Store the right enable secret of credential %s (muster secret set), then run muster device retry %s", s.c.credential(), s.c.name()), cause)
+		}
+		switch {
+		case end != found:
+			return s.waitError(ctx, end, collector.StepEnable)
+		case v == atPassword && asked:
+			return refused(nil)
+		case v == atPassword && s.c.t.Credential.Enable.Empty():
+			return s.c.fail(collector.StepEnable, collector.ErrEnableRejected, said,
+				fmt.Sprintf("Store an enable secret for credential %s: muster secret set", s.c.credential()), nil)
+		case v == atPassword:
+			asked = true
+			if err := s.con.send(s.c.t.Credential.Enable.Reveal()); err != nil {
+				return err
+			}
+		case e.When.Match(bytes.TrimRight(s.con.line, " ")) || e.When.Match(s.con.line) || s.fails(e):
+			return refused(nil)
+		default:
+			if asked {
+				s.c.attempt("enable", true)
+			}
+			s.prompt = learn(s.con.line)
+			s.con.lines = nil
+			s.atPrompt.Store(true)
+			return nil
+		}
+	}
+}
+
+// fails looks for a refusal of the privilege.
+func (s *Session) fails(e Enable) bool {
+	for line := range bytes.Lines(s.con.lines) {
+		if matches(e.Fails, bytes.TrimRight(line, "\n")) {
+			return true
+		}
+	}
+	return false
+}

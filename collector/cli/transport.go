@@ -1,0 +1,291 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/scrapli/scrapligo/channel"
+	"github.com/scrapli/scrapligo/driver/options"
+	"github.com/scrapli/scrapligo/logging"
+	"github.com/scrapli/scrapligo/transport"
+	"golang.org/x/crypto/ssh"
+)
+
+// terminal is scrapligo's transport over a shell on our own SSH connection.
+//
+// A pump takes the device's bytes as they come and cleans them; Read hands on
+// what is ripe: up to the line that is being written, when that line is one to
+// act on (a prompt, a pager, a question) or when the device has been silent in
+// the middle of it. Text that ends in a newline is never ripe: more will come.
+// So one answer is one chunk, nobody polls, and since scrapligo sees no CR and
+// no escape it changes nothing (libs.md §1: it drops and breaks both).
+//
+// A chunk is finished lines, a NUL (the cleaner lets none through) and the line
+// that is being written, which the next chunk's takes the place of.
+type terminal struct {
+	ssh  ssh.Channel
+	wake chan struct{} // to the console: all chunks so far are in scrapligo's queue
+	more chan struct{} // to Read: look again
+	done chan struct{} // closed by Close
+	once sync.Once
+	wg   sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	clean    cleaner
+	act      func(line, lines []byte) bool // a line to act on: the one being written, with the end of the text before it
+	limit    int64                         // bytes of finished lines that an answer may have
+	got      int64                         // bytes of the answer so far, as received
+	handed   int64                         // bytes of finished lines handed on since the answer began
+	last     time.Time                     // when the last byte came
+	fresh    bool                          // bytes came since the last chunk
+	inFlight bool                          // a chunk is on its way into scrapligo's queue
+	force    bool                          // hand on what is there
+	armed    bool                          // Read has a timer running
+	ended    bool                          // the device closed the channel
+	tooLarge bool
+}
+
+const (
+	ripeSilence = 100 * time.Millisecond // silence after which an unfinished line is handed on
+	handOn      = 256 << 10              // finished bytes that are handed on without waiting
+	lookBack    = 1000                   // bytes before the line that act gets to see
+)
+
+func newTerminal(ch ssh.Channel, limit int64) *terminal {
+	return &terminal{
+		ssh: ch, limit: limit, last: time.Now(),
+		wake: make(chan struct{}, 1), more: make(chan struct{}, 1), done: make(chan struct{}),
+		act: func([]byte, []byte) bool { return false },
+	}
+}
+
+// over puts scrapligo's channel over the terminal and starts both.
+func (t *terminal) over() (*channel.Channel, error) {
+	log, err := logging.NewInstance()
+	if err != nil {
+		return nil, err
+	}
+	tr, err := transport.NewTransport(log, "", "", options.WithCustomTransport(t))
+	if err != nil {
+		return nil, err
+	}
+	ch, err := channel.NewChannel(log, tr, options.WithAuthBypass())
+	if err != nil {
+		return nil, err
+	}
+	return ch, ch.Open()
+}
+
+// Open starts the pumps; the shell is there already.
+func (t *terminal) Open(*transport.Args) error {
+	t.wg.Add(2)
+	go t.pump(t.ssh, true)
+	go t.pump(t.ssh.Stderr(), false)
+	return nil
+}
+
+// Close ends Read. The pumps end with the connection.
+func (t *terminal) Close() error {
+	t.once.Do(func() { close(t.done) })
+	return nil
+}
+
+// IsAlive is asked by nobody here; scrapligo's interface wants it.
+func (t *terminal) IsAlive() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.ended
+}
+
+// Write sends b to the device.
+func (t *terminal) Write(b []byte) error {
+	_, err := t.ssh.Write(b)
+	return err
+}
+
+// pump cleans what the device sends until the channel ends. Unread, a device's
+// standard error would fill the window that the main stream needs.
+func (t *terminal) pump(r io.Reader, main bool) {
+	defer t.wg.Done()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := r.Read(buf)
+		t.mu.Lock()
+		if n > 0 {
+			t.last, t.fresh = time.Now(), true
+			t.got += int64(n)
+			// Beyond the limit bytes are counted and dropped: the answer has failed.
+			// What is wiped off counts too, or it could go on for ever.
+			if t.tooLarge = t.tooLarge || t.handed+int64(len(t.clean.out)+n) > t.limit || t.got > 4*t.limit+1<<20; !t.tooLarge {
+				t.clean.feed(buf[:n])
+			}
+		}
+		if err != nil && main {
+			t.ended = true
+		}
+		look := t.ripe() || len(t.clean.line()) > 0 && !t.armed
+		t.mu.Unlock()
+		if look {
+			signal(t.more)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// ripe says whether what is there should be handed on now. t.mu is held.
+func (t *terminal) ripe() bool {
+	switch {
+	case t.inFlight:
+		return false
+	case t.force:
+		return true
+	case !t.fresh:
+		return false
+	case t.ended, t.tooLarge, t.clean.finished() >= handOn:
+		return true
+	}
+	lines := t.clean.out[:t.clean.start]
+	return t.act(t.clean.line(), lines[max(0, len(lines)-lookBack):])
+}
+
+// Read gives scrapligo one ripe chunk. That it is called again means that the
+// chunk before is in scrapligo's queue: the console is woken. The end of the
+// stream is held back until Close, since scrapligo drops what is queued once
+// its reader has ended (193 of 200 answers lost).
+func (t *terminal) Read(int) ([]byte, error) {
+	t.mu.Lock()
+	if t.inFlight {
+		t.inFlight = false
+		signal(t.wake)
+	}
+	t.mu.Unlock()
+	for {
+		t.mu.Lock()
+		silent := ripeSilence - time.Since(t.last)
+		if t.ripe() || t.fresh && len(t.clean.line()) > 0 && silent <= 0 {
+			chunk := t.chunk()
+			t.mu.Unlock()
+			return chunk, nil
+		}
+		if t.ended {
+			signal(t.wake)
+		}
+		var timer <-chan time.Time
+		if t.armed = t.fresh && len(t.clean.line()) > 0; t.armed {
+			timer = time.After(silent)
+		}
+		t.mu.Unlock()
+		select {
+		case <-t.done:
+			return nil, io.EOF
+		case <-t.more:
+		case <-timer:
+		}
+	}
+}
+
+// chunk takes what is there. t.mu is held.
+func (t *terminal) chunk() []byte {
+	line := t.clean.line()
+	b := make([]byte, 0, t.clean.finished()+len(line)+1)
+	b = t.clean.take(b)
+	t.handed += int64(len(b))
+	b = append(b, 0)
+	b = append(b, t.clean.line()...)
+	t.fresh, t.force, t.inFlight = false, false, true
+	return b
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// expect says which lines are to be acted on from now.
+func (t *terminal) expect(act func(line, lines []byte) bool) {
+	t.mu.Lock()
+	t.act = act
+	t.mu.Unlock()
+	signal(t.more)
+}
+
+// began starts the count of a new answer.
+func (t *terminal) began() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.got, t.handed, t.last = 0, 0, time.Now()
+}
+
+// flush makes Read hand on what is there, ripe or not.
+func (t *terminal) flush() {
+	t.mu.Lock()
+	t.force = t.fresh
+	t.mu.Unlock()
+	signal(t.more)
+}
+
+// status is what the console has to know beside the text.
+type status struct {
+	got      int64
+	last     time.Time
+	pending  bool // there is more text on its way to the console
+	ended    bool
+	tooLarge bool
+}
+
+func (t *terminal) status() status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return status{t.got, t.last, t.fresh || t.inFlight, t.ended, t.tooLarge}
+}
+
+// wiping makes the pager void that the console is about to answer. It is false
+// where the line has changed since the console saw it.
+func (t *terminal) wiping(line []byte, from, to int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fresh || !bytes.Equal(t.clean.line(), line) {
+		return false
+	}
+	t.clean.wipe(from, to)
+	return true
+}
+
+// shell asks for a terminal and a shell on a channel.
+func shell(ch ssh.Channel, width int) error {
+	if width == 0 {
+		width = 511
+	}
+	// TERM vt100 keeps readline from bracketed paste and most colours; 255 rows
+	// is what scrapligo asks for, so devices know it. Echo stays on: the answer is
+	// held against it.
+	var modes []byte
+	for _, m := range [][2]uint32{{ssh.ECHO, 1}, {ssh.TTY_OP_ISPEED, 38400}, {ssh.TTY_OP_OSPEED, 38400}} {
+		modes = binary.BigEndian.AppendUint32(append(modes, byte(m[0])), m[1])
+	}
+	pty := ssh.Marshal(struct {
+		Term                      string
+		Columns, Rows, Wide, High uint32
+		Modes                     string
+	}{"vt100", uint32(width), 255, 0, 0, string(append(modes, 0))})
+	if _, err := ch.SendRequest("pty-req", true, pty); err != nil {
+		return err // a refusal is none: what counts is that a prompt comes
+	}
+	switch ok, err := ch.SendRequest("shell", true, nil); {
+	case err != nil:
+		return err
+	case !ok:
+		return errNoShell
+	}
+	return nil
+}
+
+var errNoShell = errors.New("the device refused to start a shell")
