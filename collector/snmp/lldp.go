@@ -28,7 +28,7 @@ const (
 func chassisID(subtype int64, id string) string {
 	switch subtype {
 	case chassisMAC:
-		return macText(id)
+		return ownMAC(id)
 	case chassisNetwork:
 		return networkAddress(id)
 	}

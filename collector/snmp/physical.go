@@ -3,6 +3,7 @@ package snmp
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // components makes rows of entPhysicalTable.
@@ -35,7 +36,8 @@ func (s *Session) components() []Component {
 	return list
 }
 
-// vlans makes rows of dot1qVlanStaticTable.
+// vlans makes rows of dot1qVlanStaticTable, or of its successor where that is all
+// there is.
 func (s *Session) vlans() []VLAN {
 	names := map[int32]string{}
 	note := func(index, name string) {
@@ -45,6 +47,13 @@ func (s *Session) vlans() []VLAN {
 	}
 	s.eachText(vlanColumns[0], note)
 	s.eachNumber(vlanColumns[1], func(i string, _ int64) { note(i, "") })
+
+	if len(names) == 0 {
+		s.eachText(ieeeVLANColumns[0], func(i, name string) {
+			_, vlan, _ := strings.Cut(i, ".") // ieee8021QBridgeVlanStaticComponentId, …VlanIndex
+			note(vlan, name)
+		})
+	}
 
 	list := make([]VLAN, 0, len(names))
 	for id, name := range names {

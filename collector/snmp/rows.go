@@ -36,7 +36,7 @@ type Interface struct {
 	MTU      int32  `json:"mtu,omitempty"`       // bytes; 0: not told
 	Admin    string `json:"admin,omitempty"`     // ifAdminStatus: up, down, testing
 	Oper     string `json:"oper,omitempty"`      // ifOperStatus: up, down, testing, unknown, dormant, notPresent, lowerLayerDown
-	MAC      string `json:"mac,omitempty"`       // ifPhysAddress, "00:11:22:33:44:55"; empty: none
+	MAC      string `json:"mac,omitempty"`       // ifPhysAddress, "00:11:22:33:44:55"; empty: none; zeros as told
 	SpeedBps uint64 `json:"speed_bps,omitempty"` // bit/s; from ifHighSpeed (10⁶ bit/s), or ifSpeed; 0: not told
 	Alias    string `json:"alias,omitempty"`     // IF-MIB::ifAlias
 }
@@ -74,7 +74,8 @@ type Neighbor struct {
 	RemoteSysDescr  string `json:"remote_sys_descr,omitempty"`
 }
 
-// VLAN is a row of Q-BRIDGE-MIB::dot1qVlanStaticTable.
+// VLAN is a row of Q-BRIDGE-MIB::dot1qVlanStaticTable, or of its successor in
+// IEEE8021-Q-BRIDGE-MIB.
 type VLAN struct {
 	ID   int    `json:"id"` // 1…4094
 	Name string `json:"name,omitempty"`

@@ -26,20 +26,22 @@ const (
 	oidEngineBoots = ".1.3.6.1.6.3.10.2.1.2.0"
 	oidEngineTime  = ".1.3.6.1.6.3.10.2.1.3.0"
 
-	oidIfNumber      = ".1.3.6.1.2.1.2.1.0"        // IF-MIB (RFC 2863)
-	oidBaseAddress   = ".1.3.6.1.2.1.17.1.1.0"     // BRIDGE-MIB (RFC 4188)
-	oidChassisIDType = ".1.0.8802.1.1.2.1.3.1.0"   // LLDP-MIB (IEEE 802.1AB-2005)
-	oidChassisID     = ".1.0.8802.1.1.2.1.3.2.0"   //
-	oidIfEntry       = ".1.3.6.1.2.1.2.2.1"        // IF-MIB
-	oidIfXEntry      = ".1.3.6.1.2.1.31.1.1.1"     // IF-MIB
-	oidIPAddrEntry   = ".1.3.6.1.2.1.4.20.1"       // IP-MIB, deprecated
-	oidIPAddress     = ".1.3.6.1.2.1.4.34.1"       // IP-MIB (RFC 4293)
-	oidIPv6Addr      = ".1.3.6.1.2.1.55.1.8.1"     // IPV6-MIB (RFC 2465), obsolete and still the only one in places
-	oidPhysical      = ".1.3.6.1.2.1.47.1.1.1.1"   // ENTITY-MIB (RFC 6933)
-	oidLocPort       = ".1.0.8802.1.1.2.1.3.7.1"   // LLDP-MIB
-	oidRemEntry      = ".1.0.8802.1.1.2.1.4.1.1"   // LLDP-MIB
-	oidBasePort      = ".1.3.6.1.2.1.17.1.4.1"     // BRIDGE-MIB
-	oidVLANStatic    = ".1.3.6.1.2.1.17.7.1.4.3.1" // Q-BRIDGE-MIB (RFC 4363)
+	oidIfNumber      = ".1.3.6.1.2.1.2.1.0"           // IF-MIB (RFC 2863)
+	oidBaseAddress   = ".1.3.6.1.2.1.17.1.1.0"        // BRIDGE-MIB (RFC 4188)
+	oidChassisIDType = ".1.0.8802.1.1.2.1.3.1.0"      // LLDP-MIB (IEEE 802.1AB-2005)
+	oidChassisID     = ".1.0.8802.1.1.2.1.3.2.0"      //
+	oidIfEntry       = ".1.3.6.1.2.1.2.2.1"           // IF-MIB
+	oidIfXEntry      = ".1.3.6.1.2.1.31.1.1.1"        // IF-MIB
+	oidIPAddrEntry   = ".1.3.6.1.2.1.4.20.1"          // IP-MIB, deprecated
+	oidIPAddress     = ".1.3.6.1.2.1.4.34.1"          // IP-MIB (RFC 4293)
+	oidIPPrefix      = ".1.3.6.1.2.1.4.32.1"          // IP-MIB
+	oidIPv6Addr      = ".1.3.6.1.2.1.55.1.8.1"        // IPV6-MIB (RFC 2465), obsolete and still the only one in places
+	oidPhysical      = ".1.3.6.1.2.1.47.1.1.1.1"      // ENTITY-MIB (RFC 6933)
+	oidLocPort       = ".1.0.8802.1.1.2.1.3.7.1"      // LLDP-MIB
+	oidRemEntry      = ".1.0.8802.1.1.2.1.4.1.1"      // LLDP-MIB
+	oidBasePort      = ".1.3.6.1.2.1.17.1.4.1"        // BRIDGE-MIB
+	oidVLANStatic    = ".1.3.6.1.2.1.17.7.1.4.3.1"    // Q-BRIDGE-MIB (RFC 4363)
+	oidIEEEVLAN      = ".1.3.111.2.802.1.1.4.1.4.3.1" // IEEE8021-Q-BRIDGE-MIB, its successor
 )
 
 var (
@@ -49,7 +51,7 @@ var (
 
 	// What may be missing, looked for before any table is walked.
 	looseScalars = []string{oidChassisIDType, oidChassisID, oidIfNumber, oidBaseAddress}
-	entries      = []string{oidIfEntry, oidIfXEntry, oidIPAddrEntry, oidIPAddress, oidIPv6Addr, oidPhysical, oidRemEntry, oidVLANStatic}
+	entries      = []string{oidIfEntry, oidIfXEntry, oidIPAddrEntry, oidIPAddress, oidIPv6Addr, oidPhysical, oidRemEntry, oidVLANStatic, oidIEEEVLAN}
 )
 
 // columnsOf lists columns of one table.
@@ -66,12 +68,14 @@ var (
 	ifXColumns       = columnsOf("ifXTable", oidIfXEntry, 1, 15, 18)         // ifName, ifHighSpeed, ifAlias
 	ipAddrColumns    = columnsOf("ipAddrTable", oidIPAddrEntry, 2, 3)        // ipAdEntIfIndex, ipAdEntNetMask
 	ipAddressColumns = columnsOf("ipAddressTable", oidIPAddress, 3, 4, 5)    // ipAddressIfIndex, …Type, …Prefix
+	prefixColumns    = columnsOf("ipAddressPrefixTable", oidIPPrefix, 5)     // ipAddressPrefixOrigin: the index is what is wanted
 	ipv6AddrColumns  = columnsOf("ipv6AddrTable", oidIPv6Addr, 2)            // ipv6AddrPfxLength
 	physicalColumns  = columnsOf("entPhysicalTable", oidPhysical, 2, 4, 5, 7, 9, 10, 11, 13)
 	remColumns       = columnsOf("lldpRemTable", oidRemEntry, 4, 5, 6, 7, 8, 9, 10) // lldpRemChassisIdSubtype … lldpRemSysDesc
 	locPortColumns   = columnsOf("lldpLocPortTable", oidLocPort, 2, 3, 4)           // lldpLocPortIdSubtype, …Id, …Desc
 	basePortColumns  = columnsOf("dot1dBasePortTable", oidBasePort, 2)              // dot1dBasePortIfIndex
 	vlanColumns      = columnsOf("dot1qVlanStaticTable", oidVLANStatic, 1, 5)       // dot1qVlanStaticName, …RowStatus
+	ieeeVLANColumns  = columnsOf("ieee8021QBridgeVlanStaticTable", oidIEEEVLAN, 3)  // ieee8021QBridgeVlanStaticName
 )
 
 // Read reads all standard tables. It fails only when nothing could be read;
@@ -98,7 +102,10 @@ func (s *Session) Read(ctx context.Context) (Reading, error) {
 	ifNumber, _ := s.scalarNumber("interfaces", oidIfNumber)
 	walk(int(min(max(ifNumber, 0), mostRows)), ifColumns, ifXColumns)
 	walk(0, physicalColumns)
-	walk(0, ipAddrColumns, ipAddressColumns, ipv6AddrColumns, vlanColumns)
+	walk(0, ipAddrColumns, ipAddressColumns, ipv6AddrColumns, vlanColumns, ieeeVLANColumns)
+	if s.lacksPrefix() {
+		s.walk(bounded, prefixColumns, 0)
+	}
 	walk(0, remColumns)
 	if present[oidRemEntry] {
 		s.walk(bounded, slices.Concat(locPortColumns, basePortColumns), 0)
@@ -110,7 +117,7 @@ func (s *Session) Read(ctx context.Context) (Reading, error) {
 	r.Components = s.components()
 	r.Neighbors = s.neighbors(r.Interfaces)
 	r.VLANs = s.vlans()
-	r.BaseMAC = macText(s.scalarBytes("dot1dBase", oidBaseAddress))
+	r.BaseMAC = ownMAC(s.scalarBytes("dot1dBase", oidBaseAddress))
 	subtype, _ := s.scalarNumber("lldpLocalSystemData", oidChassisIDType)
 	r.LocalChassisID = chassisID(subtype, s.scalarBytes("lldpLocalSystemData", oidChassisID))
 	s.blameMisfits()

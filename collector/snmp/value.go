@@ -134,12 +134,8 @@ func hexColons(s string) string {
 	return string(b)
 }
 
-// macText writes a hardware address. Some agents send it as text already, some
-// send zeros where there is none.
+// macText writes a hardware address. Some agents send it as text already.
 func macText(s string) string {
-	if strings.Trim(s, "\x00") == "" {
-		return ""
-	}
 	if len(s) >= 11 && len(s) <= 17 && printable(s) {
 		parts := strings.FieldsFunc(s, func(r rune) bool { return r == ':' || r == '-' || r == ' ' })
 		if len(parts) == 6 {
@@ -155,6 +151,15 @@ func macText(s string) string {
 		}
 	}
 	return hexColons(s)
+}
+
+// ownMAC is macText of an address that stands for the whole device: zeros are
+// what agents without one send.
+func ownMAC(s string) string {
+	if strings.Trim(s, "\x00") == "" {
+		return ""
+	}
+	return macText(s)
 }
 
 // ticks converts TimeTicks, hundredths of a second.
