@@ -4,17 +4,14 @@
 // A definition is data (YAML under definitions/, and a user's own under
 // platforms/ of the data directory). No platform's name stands in Go: where a
 // vendor needs something new, the evaluator learns it for all.
+//
+// A capture's texts go through it in this order: [Definition.Judge] holds them
+// against the proofs of completeness and the marks of missing rights,
+// [Definition.Normal] takes out what changes by itself, [Definition.Redact] puts
+// tokens in the place of secrets, [Outward] makes the tokens unreadable for
+// people. [Definition.SavedForm] evens out running and startup config before
+// they are compared. docs/definitions.md tells the keys of a file.
 package platform
-
-import (
-	"context"
-	"errors"
-	"io/fs"
-
-	"muster/collector"
-	"muster/collector/cli"
-	"muster/collector/snmp"
-)
 
 // EvidenceKind says how well a definition is proved.
 type EvidenceKind string
@@ -75,150 +72,44 @@ type Definition struct {
 	Family     string
 	Evidence   Evidence
 	Restorable Restorable
-	Parts      []Part
+	// Pending says, for people, how a change that waits for a commit or its
+	// confirmation can be seen; empty: there is none.
+	Pending string
+	Parts   []Part
 	// Revision is a digest of the rules that judge, normalise and redact. Texts
 	// that were derived under another one are derived again before comparing.
 	Revision string
-	// Origin is "built in" or the path of the user's file.
+	// Origin is BuiltIn or the name of the user's file.
 	Origin string
+
+	rules *rules
 }
 
 // HasParts reports whether there is something to back up: such platforms are
 // managed unless a person says otherwise.
 func (d *Definition) HasParts() bool { return len(d.Parts) > 0 }
 
-// Set is all definitions that are in force.
-type Set struct{}
-
-// Fault is what is wrong with a definition file.
-type Fault struct {
-	File   string
-	Line   int // 1-based; 0: the file as a whole
-	Column int
-	Reason string // what is wrong and the nearest right thing, without the line's text
+// part returns the part with the role.
+func (d *Definition) part(role Role) (Part, bool) {
+	for _, p := range d.Parts {
+		if p.Role == role {
+			return p, true
+		}
+	}
+	return Part{}, false
 }
 
-func (f Fault) Error() string { return f.Reason }
-
-// Load compiles the embedded definitions and those in user (nil: none), which
-// add to or override ours. All faults come back at once; the Set holds whatever
-// is whole, ours in place of a faulty override.
-func Load(user fs.FS) (*Set, []Fault) { return nil, []Fault{{Reason: "not built yet"}} }
-
-// ByName returns the definition with that name.
-func (s *Set) ByName(name string) (*Definition, bool) { return nil, false }
-
-// All returns all definitions by name.
-func (s *Set) All() []*Definition { return nil }
-
-// Asks lists OIDs beyond the system group whose values Identify wants.
-func (s *Set) Asks() []string { return nil }
-
-// Match is what Identify thinks an agent is.
-type Match struct {
-	Platform *Definition // nil: nothing matched
-	// Certain is false where the evidence proves nothing by itself (Net-SNMP's
-	// sysObjectID, a free-text sysDescr): a proof over SSH has to confirm it.
-	Certain bool
-	Reason  string // "sysObjectID 1.3.6.1.4.1.9.1.…", for people
-}
-
-// Identify tells the platform by what SNMP said: the longest sysObjectID prefix,
-// then sysDescr, then values (OID → text) of Asks.
-func (s *Set) Identify(sys snmp.System, values map[string]string) Match { return Match{} }
-
-// Talker is what a proof and a capture need of a session; *cli.Session is one.
-type Talker interface {
-	Run(ctx context.Context, command string) (cli.Output, error)
-	Exec(ctx context.Context, command string) (cli.Output, error)
-	File(ctx context.Context, path string) ([]byte, error)
-}
-
-// ProbeDialogue is the dialogue to open a session with at a device whose
-// platform is not known: it makes no assumption but a prompt, and sends nothing
-// but what Prove sends.
-func (s *Set) ProbeDialogue() cli.Dialogue { return cli.Dialogue{} }
-
-// Prove runs the proof commands of the definitions that have one, at most once
-// each, and returns the definition whose proof matched (nil: none), with the
-// reason. All commands are on the allow-list.
-func (s *Set) Prove(ctx context.Context, t Talker) (Match, error) {
-	return Match{}, errors.New("not built yet")
-}
-
-// Asker is what facts need of an SNMP session; *snmp.Session is one.
-type Asker interface {
-	Get(ctx context.Context, oids ...string) (map[string]string, error)
-	Column(ctx context.Context, oid string) (map[string]string, error)
+// r is d's rules; a Definition that was not loaded has none.
+func (d *Definition) r() *rules {
+	if d.rules == nil {
+		return &rules{}
+	}
+	return d.rules
 }
 
 // Fact is something that a device said of itself.
 type Fact struct {
-	Name   string `json:"name"` // model, version, serial, hostname, ha_serials, …
-	Value  string `json:"value"`
+	Name   string `json:"name"`   // model, version, serial, hostname, serials, …
+	Value  string `json:"value"`  // several are joined by a comma
 	Source string `json:"source"` // "ENTITY-MIB::entPhysicalSerialNum.1", "show version"
-}
-
-// Facts reads the facts that SNMP tells, the first source that answers winning.
-func (d *Definition) Facts(ctx context.Context, ask Asker, sys snmp.System) ([]Fact, error) {
-	return nil, errors.New("not built yet")
-}
-
-// TextFacts takes facts from what a session read: texts maps a part's name to
-// its text.
-func (d *Definition) TextFacts(texts map[string][]byte) []Fact { return nil }
-
-// Dialogue is how to talk to the platform.
-func (d *Definition) Dialogue() cli.Dialogue { return cli.Dialogue{} }
-
-// Commands lists every command and file that may ever be sent or read, for
-// `platform show --commands`.
-func (d *Definition) Commands() []string { return nil }
-
-// Proof is one reason to believe that a capture is whole.
-type Proof struct {
-	Part string `json:"part"`
-	Rule string `json:"rule"` // "last line", "byte count", "balance", "sections", "daemons", "rights", …
-	Seen string `json:"seen"` // what satisfied it: "end", "65012 of 65012 bytes"
-}
-
-// Judge holds the texts of a capture (by part name) against the platform's
-// proofs and rights. lastSize is the size of the last good running config in
-// bytes, 0: none; a text below half of it is implausible. The error is a
-// *collector.Error at StepJudge with kind proof-missing, rights-missing,
-// output-implausible or part-missing: the capture is then for quarantine.
-func (d *Definition) Judge(texts map[string][]byte, lastSize int) ([]Proof, error) {
-	return nil, &collector.Error{Step: collector.StepJudge, Kind: collector.ErrProofMissing}
-}
-
-// Normal is raw without what changes by itself (the volatile rules). The result
-// is what a change is judged by; raw stays as it is.
-func (d *Definition) Normal(raw []byte) []byte { return raw }
-
-// Redact replaces every secret in text by a token ‹secret DIGEST›, keyed with
-// key so that an equal secret has an equal token and none can be guessed from
-// one; a value that the device re-encrypts at each display, and what it is not
-// safe to digest, gets ‹secret›. What the platform's rules do not know, the
-// generic scanner masks after unknown keywords.
-func (d *Definition) Redact(text []byte, key []byte) []byte { return text }
-
-// Outward turns the tokens of a redacted text into plain ‹secret› marks. All
-// text that leaves muster has gone through it.
-func Outward(redacted []byte) []byte { return redacted }
-
-// Mask hides what looks like a secret in any text, with the generic scanner
-// only. It is for text of an unknown platform.
-func Mask(text []byte) []byte { return text }
-
-// Volatile tells facts kept aside from the ignored lines, such as who changed
-// the configuration last. (Name → value.)
-func (d *Definition) Volatile(raw []byte) []Fact { return nil }
-
-// SavedForm turns a running config and a startup config into the two texts that
-// `unsaved` compares: headers that only one of them has, and forms that differ
-// without a difference (an IOS certificate as hex or as file name), are evened
-// out. known is false where the platform keeps no startup of its own or the
-// stored text is empty or unreadable: then nothing is known, never a difference.
-func (d *Definition) SavedForm(running, startup []byte) (r, s []byte, known bool) {
-	return running, startup, false
 }

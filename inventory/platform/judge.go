@@ -1,0 +1,246 @@
+package platform
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"muster/collector"
+)
+
+// Proof is one reason to believe that a capture is whole.
+type Proof struct {
+	Part string `json:"part"`
+	Rule string `json:"rule"` // "last line", "byte count", "balance", "sections", "daemons", "rights", …
+	Seen string `json:"seen"` // what satisfied it: "end", "65012 of 65012 bytes"
+}
+
+// Judge holds the texts of a capture (by part name) against the platform's
+// proofs and rights. lastSize is the size of the last good running config in
+// bytes, 0: none; a text below half of it is implausible. The error is a
+// *collector.Error at StepJudge with kind proof-missing, rights-missing,
+// output-implausible or part-missing: the capture is then for quarantine. The
+// proofs that did hold come back with it.
+func (d *Definition) Judge(texts map[string][]byte, lastSize int) ([]Proof, error) {
+	j := judgement{d: d, r: d.r(), texts: texts}
+	if len(d.Parts) == 0 {
+		return nil, j.fail("", collector.ErrProofMissing, "the platform %s has nothing to back up", d.Name)
+	}
+	for _, p := range d.Parts {
+		if _, ok := texts[p.Name]; !ok && !p.Optional {
+			return nil, j.fail(p.Name, collector.ErrPartMissing, "it was not read")
+		}
+	}
+	for _, p := range d.Parts {
+		c, ok := j.r.complete[p.Name]
+		text, read := texts[p.Name]
+		if !ok || !read {
+			continue
+		}
+		if err := j.part(p, c, text, lastSize); err != nil {
+			return j.proofs, err
+		}
+	}
+	return j.proofs, nil
+}
+
+// judgement is one call of Judge.
+type judgement struct {
+	d      *Definition
+	r      *rules
+	texts  map[string][]byte
+	proofs []Proof
+}
+
+func (j *judgement) proved(part, rule, seen string) {
+	j.proofs = append(j.proofs, Proof{Part: part, Rule: rule, Seen: collector.Escape(string(Mask([]byte(seen))))})
+}
+
+// fail makes the error. What is wrong goes into the cause and, with the mend,
+// into Do: that is the sentence that people read.
+func (j *judgement) fail(part string, kind collector.Kind, format string, args ...any) error {
+	what := fmt.Sprintf(format, args...)
+	if part != "" {
+		what = fmt.Sprintf("part %s: %s", part, what)
+	}
+	return &collector.Error{
+		Step: collector.StepJudge, Kind: kind,
+		Seen:  j.tail(part),
+		Do:    sentence(what) + " " + mend[kind],
+		Cause: errors.New(what),
+	}
+}
+
+var mend = map[collector.Kind]string{
+	collector.ErrProofMissing: "Read it again with muster backup; where it is the same again, look at it with muster config show --quarantined and accept it only if it is whole.",
+	collector.ErrPartMissing:  "Give the account the right to read it, then run muster backup again.",
+	collector.ErrImplausible:  "Compare it with the last version; if the device really has so little now, accept it with muster config accept.",
+}
+
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:] + "."
+}
+
+// tail is the end of what was read, masked before it is cut so that no half of a
+// secret is left.
+func (j *judgement) tail(part string) string {
+	text := j.texts[part]
+	if len(text) > 4096 {
+		text = text[len(text)-4096:]
+		if i := bytes.IndexByte(text, '\n'); i >= 0 {
+			text = text[i+1:]
+		}
+	}
+	return collector.Seen(j.d.Mask(text))
+}
+
+// headLines is how far from the top of a text its header may be.
+const headLines = 10
+
+func (j *judgement) part(p Part, c completeRules, text []byte, lastSize int) error {
+	lines := j.r.syntax.lines(text)
+	if len(bytes.TrimSpace(text)) == 0 {
+		return j.fail(p.Name, collector.ErrProofMissing, "it is empty")
+	}
+	for _, check := range []func() error{
+		func() error { return j.noMessages(p.Name, text, lines) },
+		func() error { return j.ends(p.Name, c, text, lines) },
+		func() error { return j.counted(p.Name, c, text, lines) },
+		func() error { return j.balanced(p.Name, c, text, lines) },
+		func() error { return j.rights(p.Name, text, lines) },
+		func() error { return j.sections(p.Name, c, text, lines) },
+		func() error { return j.contexts(p.Name, c, text, lines) },
+		func() error { return j.answered(p.Name, c) },
+		func() error { return j.outline(p.Name, c, text, lines) },
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	if p.Role == RoleRunning && lastSize > 0 {
+		if len(text) < lastSize/2 {
+			return j.fail(p.Name, collector.ErrImplausible, "it has %d bytes, the last good one had %d", len(text), lastSize)
+		}
+		j.proved(p.Name, "size", fmt.Sprintf("%d bytes after %d", len(text), lastSize))
+	}
+	return nil
+}
+
+// noMessages refuses a text with an error message or a pager in it, whatever its
+// last line says. Free text (banners) may hold both.
+func (j *judgement) noMessages(part string, text []byte, lines []line) error {
+	cli := &j.r.cli
+	for i, l := range lines {
+		if l.inside {
+			continue
+		}
+		b := l.of(text)
+		switch {
+		case cli.pager != nil && cli.pager.Match(b):
+			return j.fail(part, collector.ErrProofMissing, "line %d is what a pager prints", i+1)
+		case matchesAny(cli.denied, b):
+			return j.failRights(part, "Line "+fmt.Sprint(i+1)+" is a refusal.", "Give the account the right to read the whole configuration.")
+		case matchesAny(cli.command, b), matchesAny(cli.busy, b):
+			return j.fail(part, collector.ErrProofMissing, "line %d is an error message", i+1)
+		}
+	}
+	return nil
+}
+
+func (j *judgement) failRights(part, what, do string) error {
+	return &collector.Error{
+		Step: collector.StepJudge, Kind: collector.ErrRightsMissing,
+		Seen: j.tail(part), Do: fmt.Sprintf("Part %s: %s %s", part, what, do), Cause: errors.New(what),
+	}
+}
+
+// ends checks the first and the last line.
+func (j *judgement) ends(part string, c completeRules, text []byte, lines []line) error {
+	if c.start != nil {
+		seen, ok := firstMatch(c.start, text, lines[:min(headLines, len(lines))])
+		if !ok {
+			return j.fail(part, collector.ErrProofMissing, "it does not begin as it should")
+		}
+		j.proved(part, "first line", seen)
+	}
+	if c.lastLine == nil {
+		return nil
+	}
+	last, ok := lastLine(text, lines)
+	if !ok || last.inside || last.open || !c.lastLine.Match(last.of(text)) {
+		return j.fail(part, collector.ErrProofMissing, "it does not end as it should")
+	}
+	j.proved(part, "last line", string(last.of(text)))
+	return nil
+}
+
+func (j *judgement) rights(part string, text []byte, lines []line) error {
+	held := false
+	for _, r := range j.r.rights {
+		if r.part != part {
+			continue
+		}
+		for _, mark := range r.marks {
+			for i, l := range lines {
+				if b := l.of(text); !l.inside && mark.Match(j.unquoted(b)) {
+					return j.failRights(part, fmt.Sprintf("line %d says that something is hidden.", i+1), r.do)
+				}
+			}
+		}
+		for _, re := range r.demands {
+			if _, ok := firstMatch(re, text, lines); !ok {
+				return j.failRights(part, "a section that every device has is not shown.", r.do)
+			}
+		}
+		held = true
+	}
+	if held {
+		j.proved(part, "rights", "all marks of full rights")
+	}
+	return nil
+}
+
+// unquoted is a line with the text of its quoted values blanked, comments left.
+func (j *judgement) unquoted(b []byte) []byte {
+	s := syntaxRules{quote: j.r.syntax.quote, escape: j.r.syntax.escape}
+	if s.quote == 0 || bytes.IndexByte(b, s.quote) < 0 {
+		return b
+	}
+	plain := make([]byte, len(b))
+	s.scan(b, false, false, plain)
+	return plain
+}
+
+func matchesAny(list []*regexp.Regexp, b []byte) bool {
+	for _, re := range list {
+		if re.Match(b) {
+			return true
+		}
+	}
+	return false
+}
+
+// firstMatch finds the first statement that matches.
+func firstMatch(re *regexp.Regexp, text []byte, lines []line) (string, bool) {
+	for _, l := range lines {
+		if b := l.of(text); !l.inside && re.Match(b) {
+			return string(b), true
+		}
+	}
+	return "", false
+}
+
+// lastLine is the last line that is not blank.
+func lastLine(text []byte, lines []line) (line, bool) {
+	for i := len(lines) - 1; i >= 0; i-- {
+		if len(bytes.TrimSpace(lines[i].of(text))) > 0 {
+			return lines[i], true
+		}
+	}
+	return line{}, false
+}

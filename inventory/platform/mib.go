@@ -1,0 +1,65 @@
+package platform
+
+import (
+	"slices"
+	"strings"
+)
+
+// mibObjects are the objects that definitions may call by name. A table object
+// is a column; a scalar needs its ".0" in the definition as it does in a MIB
+// browser.
+var mibObjects = map[string]string{
+	"SNMPv2-MIB::sysDescr":    "1.3.6.1.2.1.1.1",
+	"SNMPv2-MIB::sysObjectID": "1.3.6.1.2.1.1.2",
+	"SNMPv2-MIB::sysName":     "1.3.6.1.2.1.1.5",
+
+	// RFC 6933
+	"ENTITY-MIB::entPhysicalDescr":       "1.3.6.1.2.1.47.1.1.1.1.2",
+	"ENTITY-MIB::entPhysicalContainedIn": "1.3.6.1.2.1.47.1.1.1.1.4",
+	"ENTITY-MIB::entPhysicalClass":       "1.3.6.1.2.1.47.1.1.1.1.5",
+	"ENTITY-MIB::entPhysicalName":        "1.3.6.1.2.1.47.1.1.1.1.7",
+	"ENTITY-MIB::entPhysicalHardwareRev": "1.3.6.1.2.1.47.1.1.1.1.8",
+	"ENTITY-MIB::entPhysicalFirmwareRev": "1.3.6.1.2.1.47.1.1.1.1.9",
+	"ENTITY-MIB::entPhysicalSoftwareRev": "1.3.6.1.2.1.47.1.1.1.1.10",
+	"ENTITY-MIB::entPhysicalSerialNum":   "1.3.6.1.2.1.47.1.1.1.1.11",
+	"ENTITY-MIB::entPhysicalModelName":   "1.3.6.1.2.1.47.1.1.1.1.13",
+
+	"JUNIPER-MIB::jnxBoxDescr":                                        "1.3.6.1.4.1.2636.3.1.2",
+	"JUNIPER-MIB::jnxBoxSerialNo":                                     "1.3.6.1.4.1.2636.3.1.3",
+	"JUNIPER-VIRTUALCHASSIS-MIB::jnxVirtualChassisMemberSerialnumber": "1.3.6.1.4.1.2636.3.40.1.4.1.1.1.2",
+
+	"FORTINET-CORE-MIB::fnSysSerial":          "1.3.6.1.4.1.12356.100.1.1.1",
+	"FORTINET-FORTIGATE-MIB::fgSysVersion":    "1.3.6.1.4.1.12356.101.4.1.1",
+	"FORTINET-FORTIGATE-MIB::fgHaStatsSerial": "1.3.6.1.4.1.12356.101.13.2.1.1.2",
+}
+
+// enumerations give the numbers of an object's named values.
+var enumerations = map[string]map[string]string{
+	"ENTITY-MIB::entPhysicalClass": {
+		"other": "1", "unknown": "2", "chassis": "3", "backplane": "4", "container": "5",
+		"powerSupply": "6", "fan": "7", "sensor": "8", "module": "9", "port": "10", "stack": "11", "cpu": "12",
+	},
+}
+
+func mibNames() []string {
+	var names []string
+	for n := range mibObjects {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// oidOf resolves MIB::object, with or without an index behind it.
+func oidOf(name string) (string, bool) {
+	mib, rest, ok := strings.Cut(name, "::")
+	if !ok {
+		return "", false
+	}
+	object, idx, indexed := strings.Cut(rest, ".")
+	oid, ok := mibObjects[mib+"::"+object]
+	if ok && indexed {
+		oid += "." + idx
+	}
+	return oid, ok && (!indexed || oidRE.MatchString(oid))
+}

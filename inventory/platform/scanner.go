@@ -1,0 +1,206 @@
+package platform
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+)
+
+// The generic scanner stands behind the rules of every platform and in front of
+// all text of an unknown one. It knows words, not commands: what follows a word
+// like "password" is masked unless it is plainly something else. It errs on the
+// side of masking; what it must leave readable is in the test beside it.
+
+// scannerWords are texts one of which is in every line that scanLine can find
+// something in, in lower case.
+var scannerWords = []string{
+	"passw", "passphrase", "passcode", "pwd", "secret", "psk", "token", "credential", "community", "key",
+	"-----begin", "://", "$1$", "$2", "$5$", "$6$", "$7$", "$8$", "$8a$", "$9$", "$y$", "$gy$", "$sha", "$pbkdf2", "$apr1$", "$argon2", "$scrypt",
+}
+
+var (
+	pemBegin = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----`)
+	pemEnd   = regexp.MustCompile(`-----END [A-Z0-9 ]*PRIVATE KEY-----`)
+	// A password in a URL is percent-encoded, so it holds no /; an @ in it is
+	// tolerated, since some devices do.
+	urlPassword = regexp.MustCompile(`(?i)[a-z][a-z0-9+.\-]*://[^/\s:@"']*:([^\s"'/]+)@`)
+	// Hashes of crypt(3) and its relatives, wherever they stand.
+	cryptHash = regexp.MustCompile(`\$(?:1|2[abxy]?|5|6|7|8|8a|9|y|gy|sha\d+|apr1|pbkdf2[\w\-]*|argon2\w*|scrypt)\$[^\s"';:,<>(){}\[\]]{3,}`)
+	wordish   = regexp.MustCompile(`(?i)[a-z0-9_.\-]*(?:passw(?:or)?d|passphrase|passcode|pwd|secret|psk|token|credentials?|community6?|key)[a-z0-9_.\-]*`)
+)
+
+// scanLine adds to here what the scanner finds in line i, and tells the last
+// line that it touches.
+func scanLine(text []byte, lines []line, i int, here []find) ([]find, int) {
+	l := lines[i]
+	b := l.of(text)
+	last := i
+	add := func(start, end int) { here = append(here, find{span{l.start + start, l.start + end}, classPlaintext}) }
+
+	if m := pemBegin.FindIndex(b); m != nil {
+		begin, end := l.start+m[1], len(text)
+		last = len(lines) - 1 // without its end line, all the rest may be key
+		if e := pemEnd.FindIndex(text[begin:]); e != nil {
+			end = begin + e[0]
+			for last = i; last < len(lines)-1 && lines[last].end < end; last++ {
+			}
+		}
+		here = append(here, find{span{begin, end}, classPlaintext})
+		b = b[:m[0]]
+	}
+	for _, m := range urlPassword.FindAllSubmatchIndex(b, -1) {
+		add(m[2], m[3])
+	}
+	for _, m := range cryptHash.FindAllIndex(b, -1) {
+		add(m[0], m[1])
+	}
+	for _, m := range wordish.FindAllIndex(b, -1) {
+		if !secretWord(b, m[0], m[1]) {
+			continue
+		}
+		if start, end, ok := valueAfter(b, m[0], m[1]); ok {
+			add(start, end)
+		}
+	}
+	return here, last
+}
+
+// secretWord reports whether the word at b[start:end] announces a secret. Of a
+// compound the last part counts: authentication-key does, key-chain and
+// password-encryption do not.
+func secretWord(b []byte, start, end int) bool {
+	word := strings.Trim(strings.ToLower(string(b[start:end])), "-_.")
+	parts := strings.FieldsFunc(word, func(r rune) bool { return r == '-' || r == '_' || r == '.' })
+	if len(parts) == 0 {
+		return false
+	}
+	for _, p := range parts {
+		switch p {
+		case "no", "not", "public", "pub", "host", "rsa", "dsa", "dss", "ecdsa", "ed25519", "ecdh", "trusted", "control", "request":
+			return false // no-password, public-key, host-key, trusted-key: no secrets
+		}
+	}
+	last := parts[len(parts)-1]
+	switch {
+	case last == "string" && len(parts) > 1 && parts[len(parts)-2] == "key", last == "material" && len(parts) > 1:
+		return true
+	case last == "community" || last == "community6":
+		// BGP has communities, too: send-community, community-list, set community.
+		return len(parts) == 1 && bytes.Contains(lowerASCII(b), []byte("snmp"))
+	case last == "key":
+		return !bytes.HasSuffix(bytes.TrimRight(b[:start], " "), []byte("tunnel")) // GRE's is a number that both sides see
+	case strings.HasPrefix(last, "nopassw"), strings.HasPrefix(last, "nosecret"), last == "keypwd":
+		return false
+	}
+	for _, w := range []string{
+		"password", "passwd", "passphrase", "passcode", "pwd", "secret", "psk", "token", "credential", "credentials",
+		"rocommunity", "rwcommunity", "rocommunity6", "rwcommunity6",
+		"privatekey", "presharedkey", "sharedkey", "apikey", "authkey", "secretkey", "encryptionkey", "masterkey", "privkey", "accesskey",
+	} {
+		if strings.HasSuffix(last, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// typeWords may stand between the keyword and its value: how it is written, what
+// it is for. They are passed over, but never taken for the value.
+var typeWords = wordSet(`encrypted clear clear-text cleartext clear_text plain plaintext plain-text ascii ascii-text hex hexadecimal
+	hash hashed cipher ciphertext simple irreversible-cipher text string value enc md5 sha sha1 sha-1 sha224 sha256 sha-256 sha384 sha512 sha-512
+	hmac-md5 hmac-sha-1 hmac-sha-256 cmac-aes-128 aes aes128 aes192 aes256 des 3des pbkdf2 scrypt bcrypt 8a
+	level auth priv read write ro rw read-only read-write type localized localizedkey encryption-type is`)
+
+// notValues follow a keyword where it announces no secret.
+var notValues = wordSet(`chain chains encryption encrypt policy generate generation zeroize pubkey-chain config-key authentication authorization
+	address hostname host required optional min-length max-length minimum maximum min max length lifetime life-time lifecycle expire expires expiry
+	expiration never prompt default enable enabled disable disabled none history recovery reset retry retries attempts strength complexity
+	change changed changes check checks group server vrf interface members add delete set replace prefer source version iburst burst minpoll maxpoll
+	rsa dsa dss ecdsa ed25519 ssh-rsa ssh-dss ssh-ed25519 exchange exchanges size bits modulus usage label export exportable import storage name names
+	id ids file files in out both extended standard large and or for of to the a an on at by with be been must will was were has have had should
+	may can cannot not no are this that these those your our their if when while please needed protected prohibited shared login access user users`)
+
+func wordSet(s string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(s) {
+		m[w] = true
+	}
+	return m
+}
+
+// valueAfter finds the value that the keyword at b[start:end] announces.
+func valueAfter(b []byte, start, end int) (from, to int, ok bool) {
+	i := end
+	if i < len(b) && b[i] == '>' { // <password>value</password>
+		if j := bytes.IndexByte(b[i+1:], '<'); j > 0 {
+			return i + 1, i + 1 + j, true
+		}
+	}
+	if i < len(b) && (b[i] == '"' || b[i] == '\'') { // "password": …
+		i++
+	}
+	gap := i
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '=' || b[i] == ':') {
+		i++
+	}
+	if i == gap || i == len(b) {
+		return 0, 0, false
+	}
+	assigned := bytes.ContainsAny(b[gap:i], "=:")
+	isKey := strings.HasSuffix(strings.ToLower(string(b[start:end])), "key")
+	for {
+		from, to = wordAt(b, i)
+		if from == to {
+			return 0, 0, false
+		}
+		quoted := from > i
+		word := strings.ToLower(string(b[from:to]))
+		if quoted {
+			return from, to, to-from > 0
+		}
+		if !assigned && notValues[word] || strings.Trim(word, "{}[]();,|!-*") == "" {
+			return 0, 0, false
+		}
+		rest := to
+		for rest < len(b) && (b[rest] == ' ' || b[rest] == '\t') {
+			rest++
+		}
+		// "level 15" and "type 6": the number belongs to the word.
+		passes := typeWords[word] || digits(word) && (len(word) <= 2 || isKey && len(word) <= 5)
+		if !passes {
+			return from, to, to-from > 1
+		}
+		if rest == len(b) || rest == to {
+			return 0, 0, false // only a type word is there
+		}
+		i = rest
+	}
+}
+
+// wordAt is the word that begins at i: up to the next blank, or what is between
+// quotes. One closing mark of the surrounding syntax is left off.
+func wordAt(b []byte, i int) (from, to int) {
+	if q := b[i]; q == '"' || q == '\'' {
+		for j := i + 1; j < len(b); j++ {
+			switch {
+			case b[j] == '\\' && j+1 < len(b):
+				j++
+			case b[j] == q:
+				return i + 1, j
+			}
+		}
+		return i + 1, len(b) // the quote is not closed: the line was cut
+	}
+	to = i
+	for to < len(b) && b[to] != ' ' && b[to] != '\t' {
+		to++
+	}
+	for to > i+1 && bytes.IndexByte([]byte(`;,"'`), b[to-1]) >= 0 {
+		to--
+	}
+	return i, to
+}
+
+func digits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}

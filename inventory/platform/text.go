@@ -1,0 +1,180 @@
+package platform
+
+import (
+	"bytes"
+)
+
+// line is one line of a text, without its line end.
+type line struct {
+	start, end int
+	// inside: the line begins in a quoted value, a comment over lines or free
+	// text, so what it says is no statement.
+	inside bool
+	// open: a quoted value is open at the end of the line although the syntax
+	// has none over lines: the line was cut.
+	open bool
+}
+
+func (l line) of(text []byte) []byte { return text[l.start:l.end] }
+
+// splitLines cuts text at line feeds. There is always at least one line; what
+// follows a final line feed is no line.
+func splitLines(text []byte) []line {
+	lines := make([]line, 0, 1+bytes.Count(text, []byte{'\n'}))
+	at := 0
+	for {
+		i := bytes.IndexByte(text[at:], '\n')
+		if i < 0 {
+			if at < len(text) || len(lines) == 0 {
+				lines = append(lines, line{start: at, end: len(text)})
+			}
+			return lines
+		}
+		lines = append(lines, line{start: at, end: at + i})
+		at += i + 1
+	}
+}
+
+// lines cuts text and marks what stands inside of something.
+func (s *syntaxRules) lines(text []byte) []line {
+	lines := splitLines(text)
+	var (
+		quoted, comment bool
+		free            *freeText
+		delim           []byte
+	)
+	for i := range lines {
+		l := &lines[i]
+		b := l.of(text)
+		l.inside = quoted || comment || free != nil
+		if free != nil {
+			if delim != nil && bytes.Contains(b, delim) || free.end != nil && free.end.Match(b) {
+				free, delim = nil, nil
+			}
+			continue
+		}
+		if !quoted && !comment {
+			if f, d, open := s.freeTextAt(b); f != nil {
+				if open {
+					free, delim = f, d
+				}
+				continue
+			}
+		}
+		quoted, comment = s.scan(b, quoted, comment, nil)
+		if quoted && !s.manyLines {
+			l.open, quoted = true, false
+		}
+	}
+	return lines
+}
+
+// freeTextAt tells whether free text begins at the line b, by which delimiter it
+// ends, and whether it is still open at the end of the line.
+func (s *syntaxRules) freeTextAt(b []byte) (f *freeText, delim []byte, open bool) {
+	for i := range s.texts {
+		f := &s.texts[i]
+		m := f.start.FindSubmatchIndex(b)
+		if m == nil {
+			continue
+		}
+		if f.start.NumSubexp() == 1 && m[2] >= 0 {
+			delim = b[m[2]:m[3]]
+			return f, delim, !bytes.Contains(b[m[1]:], delim)
+		}
+		return f, nil, true
+	}
+	return nil, nil, false
+}
+
+// scan walks over one line. plain, where not nil, gets the bytes that are
+// neither quoted nor comment, the others as blanks.
+func (s *syntaxRules) scan(b []byte, quoted, comment bool, plain []byte) (bool, bool) {
+	if s.quote == 0 && s.blockComments[0] == "" && len(s.comments) == 0 {
+		copy(plain, b)
+		return false, false
+	}
+	put := func(i int, c byte) {
+		if plain != nil {
+			plain[i] = c
+		}
+	}
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		put(i, ' ')
+		switch {
+		case comment:
+			if bytes.HasPrefix(b[i:], []byte(s.blockComments[1])) {
+				comment = false
+				for range len(s.blockComments[1]) - 1 {
+					i++
+					put(i, ' ')
+				}
+			}
+		case quoted:
+			if s.escape != 0 && c == s.escape && i+1 < len(b) {
+				i++
+				put(i, ' ')
+			} else if c == s.quote {
+				quoted = false
+			}
+		case s.quote != 0 && c == s.quote:
+			quoted = true
+		case s.blockComments[0] != "" && bytes.HasPrefix(b[i:], []byte(s.blockComments[0])):
+			comment = true
+			i++
+			put(i, ' ')
+		default:
+			for _, p := range s.comments {
+				if bytes.HasPrefix(b[i:], []byte(p)) {
+					for ; i < len(b); i++ {
+						put(i, ' ')
+					}
+					return quoted, comment
+				}
+			}
+			put(i, c)
+		}
+	}
+	return quoted, comment
+}
+
+// indent is the number of blanks before the first other character; a tab
+// counts as one.
+func indent(b []byte) int {
+	return len(b) - len(bytes.TrimLeft(b, " \t"))
+}
+
+// parents gives each line the number of the nearest line above it that is
+// indented less, -1 for none. Lines inside of something and blank lines belong
+// to the statement before them.
+func parents(text []byte, lines []line) []int32 {
+	out := make([]int32, len(lines))
+	type level struct {
+		indent int
+		line   int32
+	}
+	var stack []level
+	for i, l := range lines {
+		b := l.of(text)
+		if l.inside || len(bytes.TrimSpace(b)) == 0 {
+			out[i] = -1
+			if len(stack) > 0 {
+				out[i] = stack[len(stack)-1].line
+			}
+			continue
+		}
+		n := indent(b)
+		for len(stack) > 0 && stack[len(stack)-1].indent >= n {
+			stack = stack[:len(stack)-1]
+		}
+		out[i] = -1
+		if len(stack) > 0 {
+			out[i] = stack[len(stack)-1].line
+		}
+		stack = append(stack, level{n, int32(i)})
+	}
+	return out
+}
+
+func trimmed(b []byte) []byte { return bytes.TrimLeft(b, " \t") }
