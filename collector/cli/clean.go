@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -28,7 +29,7 @@ type cleaner struct {
 	// A pass is what is printed between two movements to the left.
 	passFrom  int  // offset where the pass began
 	passBlank bool // nothing but blanks so far
-	passOver  bool // it only covers cells that were there
+	passOver  bool // it began over a cell that was there
 	passText  bool // at least one of the covered cells was text
 	marked    bool // the line held a pager that was answered: blanks wipe it
 	wiped     bool // a pass of blanks has done so
@@ -72,6 +73,7 @@ var plain = func() (t [256]bool) {
 
 // feed takes the next bytes, however they were cut.
 func (c *cleaner) feed(b []byte) {
+	c.out = slices.Grow(c.out, len(b))
 	for i := 0; i < len(b); {
 		if c.state != inText {
 			c.escape(b[i])
@@ -114,12 +116,18 @@ func (c *cleaner) line() []byte { return c.out[c.start : c.start+c.visible()] }
 // finished are the bytes of finished lines that nobody has taken.
 func (c *cleaner) finished() int { return c.start }
 
-// take appends the finished lines to dst and forgets them.
-func (c *cleaner) take(dst []byte) []byte {
-	dst = append(dst, c.out[:c.start]...)
-	n := copy(c.out, c.out[c.start:])
-	c.out, c.start = c.out[:n], 0
-	return dst
+// take gives the finished lines away, with room for spare bytes behind them.
+func (c *cleaner) take(spare int) []byte {
+	b, line := c.out[:c.start], c.out[c.start:]
+	if cap(b)-len(b) >= spare+len(line) {
+		// The lines keep their memory; the line under way moves.
+		c.out = append(make([]byte, 0, len(line)+128), line...)
+	} else {
+		b = append(make([]byte, 0, len(b)+spare), b...)
+		c.out = append(c.out[:0], line...)
+	}
+	c.start = 0
+	return b
 }
 
 // wipe makes the bytes [from, to) of the current line void: the pager's prompt,
@@ -186,7 +194,6 @@ func (c *cleaner) print(b []byte) {
 	c.act()
 	c.fresh = false
 	if c.pos == len(c.out)-c.start {
-		c.passOver = false
 		c.passBlank = c.passBlank && blank(b)
 		c.out = append(c.out, b...)
 		c.pos += len(b)
@@ -217,7 +224,6 @@ func (c *cleaner) overwrite(ch byte) {
 	}
 	switch {
 	case at == len(c.out):
-		c.passOver = false
 		c.out = append(c.out, ch)
 		c.void = append(c.void, false)
 	case ch&0xc0 == 0x80 && !c.long():
@@ -265,7 +271,8 @@ func (c *cleaner) endPass() {
 }
 
 func (c *cleaner) newPass() {
-	c.passFrom, c.passBlank, c.passOver, c.passText = c.pos, true, true, false
+	c.passFrom, c.passBlank, c.passText = c.pos, true, false
+	c.passOver = c.pos < len(c.out)-c.start
 }
 
 // moveTo puts the cursor at byte offset to of the line.

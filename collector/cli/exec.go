@@ -153,9 +153,9 @@ func (s *Session) beside(ctx context.Context, fresh bool) (*connection, error) {
 
 // execution is one exec request under way.
 type execution struct {
-	s    *Session
-	c    *connection
-	ch   ssh.Channel
+	s  *Session
+	c  *connection
+	ch ssh.Channel
 
 	mu     sync.Mutex // guards what follows
 	clean  cleaner
@@ -199,7 +199,7 @@ func (x *execution) run(ctx context.Context, reqs <-chan *ssh.Request, command s
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	out.Text = append(x.clean.take(nil), x.clean.line()...)
+	out.Text = append(x.clean.take(len(x.clean.line())), x.clean.line()...)
 	out.Stderr = x.stderr
 	if !end.told {
 		if why := x.c.stopped(ctx); why != nil {

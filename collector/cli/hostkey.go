@@ -20,6 +20,9 @@ func sameKey(a, b collector.HostKey) bool { return a.Type == b.Type && bytes.Equ
 // checkHostKey decides about a key that the device has proved to hold. Nothing
 // of the credential has left before it says nil.
 func (c *connection) checkHostKey(key collector.HostKey) error {
+	if c.o.Shown != nil {
+		c.o.Shown(key)
+	}
 	for _, p := range c.t.SSH.Pinned {
 		if sameKey(p, key) {
 			return nil

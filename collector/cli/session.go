@@ -41,6 +41,9 @@ type Options struct {
 	// up on the password counts as a refusal. It is called from the goroutine that
 	// called Open, Exec or File.
 	Attempt func(method string, accepted bool)
+	// Shown is called with every key that the device proved to have, before it is
+	// held against the pinned ones; a refused one is known only from here.
+	Shown func(key collector.HostKey)
 }
 
 // Output is a command's answer.

@@ -111,7 +111,10 @@ func (t *terminal) Write(b []byte) error {
 // standard error would fill the window that the main stream needs.
 func (t *terminal) pump(r io.Reader, main bool) {
 	defer t.wg.Done()
-	buf := make([]byte, 32<<10)
+	buf := make([]byte, 1<<10)
+	if main {
+		buf = make([]byte, 32<<10) // what x/crypto takes from one packet at most
+	}
 	for {
 		n, err := r.Read(buf)
 		t.mu.Lock()
@@ -192,12 +195,9 @@ func (t *terminal) Read(int) ([]byte, error) {
 
 // chunk takes what is there. t.mu is held.
 func (t *terminal) chunk() []byte {
-	line := t.clean.line()
-	b := make([]byte, 0, t.clean.finished()+len(line)+1)
-	b = t.clean.take(b)
+	b := t.clean.take(len(t.clean.line()) + 1)
 	t.handed += int64(len(b))
-	b = append(b, 0)
-	b = append(b, t.clean.line()...)
+	b = append(append(b, 0), t.clean.line()...)
 	t.fresh, t.force, t.inFlight = false, false, true
 	return b
 }
