@@ -37,6 +37,8 @@ type authenticator struct {
 // errNoAnswer stops a keyboard-interactive round that is no password question.
 var errNoAnswer = errors.New("no answer to the device's questions")
 
+var errHungUp = errors.New("the connection ended during the login")
+
 // signer reads the credential's key.
 func (c *connection) signer() (ssh.Signer, error) {
 	if c.t.Credential.Key.Empty() {
@@ -96,6 +98,11 @@ func (a *authenticator) next(m *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 // judge tells what became of the attempt before.
 func (a *authenticator) judge(m *ssh.ClientAuthContext) error {
 	method := a.current
+	if a.c.nc.broken.Load() {
+		// The library goes on to the next method also when the connection has gone:
+		// that is no verdict on the password.
+		return errHungUp
+	}
 	a.current = ""
 	switch {
 	case method == "":

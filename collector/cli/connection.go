@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"muster/collector"
-	"muster/internal/secret"
 )
 
 // connection is one authenticated SSH connection. Whatever happens, closing its
@@ -25,13 +25,27 @@ type connection struct {
 	o   Options
 	j   *journal
 
-	nc     net.Conn
+	nc     *link
 	client *ssh.Client
 	method string
 
 	mu    sync.Mutex
 	key   collector.HostKey // accepted; Type is empty before
 	cause error             // why the socket was closed from our side
+}
+
+// link is a socket that remembers whether reading from it has failed.
+type link struct {
+	net.Conn
+	broken atomic.Bool
+}
+
+func (l *link) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	if err != nil {
+		l.broken.Store(true)
+	}
+	return n, err
 }
 
 // dial connects, checks the host key and logs in. ctx bounds that; who keeps the
@@ -63,14 +77,14 @@ func (c *connection) connect(ctx context.Context) error {
 	}
 	nc, err := d.DialContext(dctx, "tcp", c.t.Addr.String())
 	if err == nil {
-		c.nc = nc
+		c.nc = &link{Conn: nc}
 		done(nil)
 		return nil
 	}
 	switch {
 	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), collector.ErrTimedOut):
 		err = context.Cause(ctx)
-	case dctx.Err() != nil || errors.Is(err, syscall.ETIMEDOUT):
+	case dctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT):
 		err = c.fail(collector.StepConnect, collector.ErrTimedOut, nil,
 			fmt.Sprintf("Check that %s is up and that no filter drops TCP port %d from here", c.name(), c.t.Addr.Port()), err)
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -294,11 +308,6 @@ func (c *connection) fail(step collector.Step, kind collector.Kind, seen []byte,
 	cr := c.t.Credential
 	return &collector.Error{
 		Device: c.t.Device, Addr: c.t.Addr, Step: step, Kind: kind, Do: do, Cause: cause,
-		Seen: collector.Seen(seen, cr.Password, cr.Enable, cr.Passphrase, secret.Value{}),
+		Seen: collector.Seen(seen, cr.Password, cr.Enable, cr.Passphrase),
 	}
-}
-
-// gone reports whether err only says that the other end has left.
-func gone(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
