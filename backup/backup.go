@@ -2,48 +2,160 @@ package backup
 
 import (
 	"context"
-	"errors"
-	"io"
+	"log/slog"
+	"sync"
+	"time"
 
+	"muster/collector"
+	"muster/collector/cli"
 	"muster/inventory"
+	"muster/inventory/platform"
 )
 
-// Backups takes backups and answers for what is stored.
-type Backups struct{}
+// Backups takes backups and answers for what is stored. Its methods may be
+// called from any goroutine.
+type Backups struct {
+	store Store
+	key   []byte // of the tokens in redacted texts
+	o     Options
+	rules func(name string) (rules, bool)
 
-// Take backs up one device: session, proofs, judgement, version. It returns when
-// the outcome is committed. progress may be nil.
-func (b *Backups) Take(ctx context.Context, run *inventory.Run, runID int64, dev inventory.Device, progress func(step string)) Result {
-	return Result{Device: dev.Name, Outcome: Failed}
+	mu      sync.Mutex            // guards the maps
+	session map[int64]bool        // devices with a session of ours
+	commit  map[int64]*sync.Mutex // per device: from reading its Ground to the commit
 }
 
-// Which selects a text of a device.
-type Which struct {
-	Version     int    // 0: the newest
-	Part        string // empty: the first part
-	Quarantined bool   // the capture that waits
-	Raw         bool   // as the device sent it, secrets and all
+// Options are what Backups needs of others. Definitions is necessary.
+type Options struct {
+	// Definitions are the platforms in force; asked anew for every backup.
+	Definitions func() *platform.Set
+	// Approval is how new versions of a device are approved; nil: after 7 days.
+	Approval func(dev inventory.Device) ApprovalPolicy
+	// Devices lists all devices that are not retired. Necessary for all but Take
+	// and the reading of one device.
+	Devices func(ctx context.Context) ([]inventory.Device, error)
+	// Facts is given what the texts of a good capture say of the device.
+	Facts func(ctx context.Context, dev inventory.Device, facts []platform.Fact, at time.Time) error
+	// Open opens a session; nil: run.Open.
+	Open func(ctx context.Context, run *inventory.Run, dev inventory.Device, d cli.Dialogue, o cli.Options) (s Session, credential string, steps []collector.StepTime, err error)
+	// StaleAfter is the age of the last good backup from which on a device is
+	// stale; 0: 3 days.
+	StaleAfter time.Duration
+	Log        *slog.Logger     // nil: slog.Default
+	Now        func() time.Time // nil: time.Now
 }
 
-// Text returns one stored text; redacted ones have gone through
-// platform.Outward. by is who asks, for the audit row of a raw text.
-func (b *Backups) Text(ctx context.Context, device int64, w Which, by string) ([]byte, error) {
-	return nil, errors.New("not built yet")
+// ApprovalPolicy is how a version that nobody has looked at becomes the approved
+// one.
+type ApprovalPolicy struct {
+	Manual bool          // only a person approves
+	After  time.Duration // otherwise: when nobody objected for so long; 0: at once
 }
 
-// Versions lists the versions of a device, newest first.
-func (b *Backups) Versions(ctx context.Context, device int64) ([]Version, error) {
-	return nil, errors.New("not built yet")
+// DefaultApproval approves after seven days.
+var DefaultApproval = ApprovalPolicy{After: 7 * 24 * time.Hour}
+
+// ParseApproval reads a policy as inventory.Scope carries it. Empty is the default.
+func ParseApproval(approval string, age time.Duration) ApprovalPolicy {
+	switch approval {
+	case "manual":
+		return ApprovalPolicy{Manual: true}
+	case "at-once":
+		return ApprovalPolicy{}
+	case "after":
+		return ApprovalPolicy{After: age}
+	}
+	return DefaultApproval
 }
 
-// Diff writes the unified diff of two versions of a device, redacted; a changed
-// secret shows as "secret changed". a or c 0: the version before the newest, the
-// newest.
-func (b *Backups) Diff(ctx context.Context, w io.Writer, device int64, a, c int) error {
-	return errors.New("not built yet")
+// Session is what a backup needs of an open session; *inventory.Session is one.
+type Session interface {
+	platform.Talker
+	Steps() []collector.StepTime
+	Negotiated() cli.Negotiated
+	Method() string
+	Close() error
 }
 
-// DiffUnsaved writes what differs between startup (−) and running (+).
-func (b *Backups) DiffUnsaved(ctx context.Context, w io.Writer, device int64) error {
-	return errors.New("not built yet")
+// rules is what backup asks of a platform; *platform.Definition is the real one.
+type rules interface {
+	Dialogue() cli.Dialogue
+	Judge(texts map[string][]byte, lastSize int) ([]platform.Proof, error)
+	Normal(raw []byte) []byte
+	Redact(text []byte, key []byte) []byte
+	SavedForm(running, startup []byte) (r, s []byte, known bool)
+	TextFacts(texts map[string][]byte) []platform.Fact
+	Volatile(raw []byte) []platform.Fact
+	// Spec is the part of a definition that is data.
+	Spec() *platform.Definition
+}
+
+type definition struct{ *platform.Definition }
+
+func (d definition) Spec() *platform.Definition { return d.Definition }
+
+// New makes Backups on a store. key is the redaction key of that store: tokens
+// made with another one would show every secret as changed.
+func New(store Store, key []byte, o Options) *Backups {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.StaleAfter == 0 {
+		o.StaleAfter = 3 * 24 * time.Hour
+	}
+	if o.Approval == nil {
+		o.Approval = func(inventory.Device) ApprovalPolicy { return DefaultApproval }
+	}
+	if o.Open == nil {
+		o.Open = func(ctx context.Context, run *inventory.Run, dev inventory.Device, d cli.Dialogue, co cli.Options) (Session, string, []collector.StepTime, error) {
+			s, steps, err := run.Open(ctx, dev, d, co)
+			if err != nil {
+				return nil, "", steps, err
+			}
+			return s, s.Credential, steps, nil
+		}
+	}
+	b := &Backups{
+		store: store, key: key, o: o,
+		session: map[int64]bool{}, commit: map[int64]*sync.Mutex{},
+	}
+	b.rules = func(name string) (rules, bool) {
+		d, ok := o.Definitions().ByName(name)
+		return definition{d}, ok
+	}
+	return b
+}
+
+// enter claims the one session that a device may have with us; false: there is one.
+func (b *Backups) enter(device int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.session[device] {
+		return false
+	}
+	b.session[device] = true
+	return true
+}
+
+func (b *Backups) leave(device int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.session, device)
+}
+
+// hold keeps all others from changing a device's versions until release is
+// called, so that what is computed from its Ground still holds at the commit.
+func (b *Backups) hold(device int64) (release func()) {
+	b.mu.Lock()
+	m := b.commit[device]
+	if m == nil {
+		m = new(sync.Mutex)
+		b.commit[device] = m
+	}
+	b.mu.Unlock()
+	m.Lock()
+	return m.Unlock
 }

@@ -23,6 +23,7 @@ type Problem struct {
 // means that it could not look.
 var verifiers = []func(*Store, context.Context) ([]Problem, error){
 	(*Store).verifySealed,
+	(*Store).verifyVersions,
 }
 
 // Verify reads everything that the store keeps and says what is wrong: pages

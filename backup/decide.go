@@ -1,0 +1,259 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"muster/collector"
+	"muster/inventory"
+)
+
+// ErrNothingWaits says that no capture of the device is in quarantine.
+var ErrNothingWaits = errors.New("nothing is in quarantine")
+
+// Approve says, for a person, that the newest version is how the device should
+// be, and returns its number.
+func (b *Backups) Approve(ctx context.Context, device int64, who string) (int, error) {
+	return b.ApproveVersion(ctx, device, 0, who)
+}
+
+// ApproveVersion approves any version; 0 is the newest.
+func (b *Backups) ApproveVersion(ctx context.Context, device int64, version int, who string) (int, error) {
+	dev, err := b.device(ctx, device)
+	if err != nil {
+		return 0, err
+	}
+	return b.approve(ctx, dev, version, "person", who, b.o.Now())
+}
+
+// device finds a device of the inventory.
+func (b *Backups) device(ctx context.Context, id int64) (inventory.Device, error) {
+	all, err := b.o.Devices(ctx)
+	if err != nil {
+		return inventory.Device{}, fmt.Errorf("list devices: %w", err)
+	}
+	for _, d := range all {
+		if d.ID == id {
+			return d, nil
+		}
+	}
+	return inventory.Device{}, fmt.Errorf("device %d is not in the inventory: %w", id, ErrNotStored)
+}
+
+func (b *Backups) approve(ctx context.Context, dev inventory.Device, version int, how, who string, at time.Time) (int, error) {
+	defer b.hold(dev.ID)()
+	stand, version, err := b.pick(ctx, dev, version)
+	if err != nil {
+		return 0, err
+	}
+	if version == stand.Approved {
+		return version, nil
+	}
+	commit := Commit{At: at, DeviceID: dev.ID, Approval: &Approval{Number: version, How: how, Who: who}}
+	if how == "person" {
+		commit.Audit = &Audit{Who: who, Action: "config approve", Subject: dev.Name, Detail: fmt.Sprintf("version %d", version)}
+	}
+	return version, b.redrift(ctx, dev, stand, commit)
+}
+
+// Pin makes a version the baseline of the device; version 0 is the newest. The
+// pinned version is returned.
+func (b *Backups) Pin(ctx context.Context, device int64, version int, who string) (int, error) {
+	dev, err := b.device(ctx, device)
+	if err != nil {
+		return 0, err
+	}
+	defer b.hold(dev.ID)()
+	stand, version, err := b.pick(ctx, dev, version)
+	if err != nil {
+		return 0, err
+	}
+	return version, b.redrift(ctx, dev, stand, Commit{At: b.o.Now(), DeviceID: dev.ID, Baseline: &Baseline{Number: version, Who: who},
+		Audit: &Audit{Who: who, Action: "config baseline", Subject: dev.Name, Detail: fmt.Sprintf("version %d", version)}})
+}
+
+// Unpin lets the baseline of the device go.
+func (b *Backups) Unpin(ctx context.Context, device int64, who string) error {
+	dev, err := b.device(ctx, device)
+	if err != nil {
+		return err
+	}
+	defer b.hold(dev.ID)()
+	stand, _, err := b.pick(ctx, dev, 0)
+	if err != nil {
+		return err
+	}
+	return b.redrift(ctx, dev, stand, Commit{At: b.o.Now(), DeviceID: dev.ID, Baseline: &Baseline{Who: who},
+		Audit: &Audit{Who: who, Action: "config baseline", Subject: dev.Name, Detail: "none"}})
+}
+
+// pick reads how a device stands and finds the version that is meant.
+func (b *Backups) pick(ctx context.Context, dev inventory.Device, version int) (Ground, int, error) {
+	stand, err := b.store.BackupGround(ctx, dev.ID)
+	if err != nil {
+		return stand, 0, fmt.Errorf("read what stands: %w", err)
+	}
+	if stand.Newest == 0 {
+		return stand, 0, fmt.Errorf("%s has no version yet. Take one: muster backup %s: %w", dev.Name, dev.Name, ErrNotStored)
+	}
+	if version < 0 || version > stand.Newest {
+		return stand, 0, fmt.Errorf("%s has no version %d; see muster config log %s: %w", dev.Name, version, dev.Name, ErrNotStored)
+	}
+	if version == 0 {
+		version = stand.Newest
+	}
+	return stand, version, nil
+}
+
+// redrift commits a decision with what it changes of the drift. Of `unsaved`
+// it says nothing: no text was read.
+func (b *Backups) redrift(ctx context.Context, dev inventory.Device, stand Ground, commit Commit) error {
+	rules, newest, err := b.newestToday(ctx, dev, stand)
+	if err != nil {
+		return err
+	}
+	if err := b.drift(ctx, dev, rules, stand, &commit, newest, nil, nil); err != nil {
+		return err
+	}
+	return b.store.CommitBackup(ctx, commit)
+}
+
+// newestToday reads the newest version under the rules of the device's platform,
+// or, where there is no such definition any more, under those that it was
+// stored with.
+func (b *Backups) newestToday(ctx context.Context, dev inventory.Device, stand Ground) (rules, VersionTexts, error) {
+	v, err := b.store.VersionTexts(ctx, dev.ID, stand.Newest, false)
+	if err != nil {
+		return nil, v, fmt.Errorf("read version %d: %w", stand.Newest, err)
+	}
+	r, ok := b.rules(v.Platform)
+	if !ok {
+		return nil, v, fmt.Errorf("%s: platform %q has no definition any more; bring its file back (muster platform list)", dev.Name, v.Platform)
+	}
+	v, err = b.today(ctx, dev.ID, stand.Newest, r)
+	return r, v, err
+}
+
+// Accept makes the capture in quarantine good, for a person who looked at it: a
+// version, where its text differs from the newest one. The version that now
+// stands is returned.
+func (b *Backups) Accept(ctx context.Context, device int64, who string) (int, error) {
+	dev, err := b.device(ctx, device)
+	if err != nil {
+		return 0, err
+	}
+	r, err := b.accept(ctx, dev, who)
+	return r.Version, err
+}
+
+func (b *Backups) accept(ctx context.Context, dev inventory.Device, who string) (Result, error) {
+	defer b.hold(dev.ID)()
+	stand, c, rules, err := b.waiting(ctx, dev)
+	if err != nil {
+		return Result{}, err
+	}
+	at := b.o.Now()
+	commit := Commit{At: at, DeviceID: dev.ID, Decision: &Decision{CaptureID: c.ID, Accepted: true, Who: who},
+		Audit: &Audit{Who: who, Action: "config accept", Subject: dev.Name, Detail: "capture of " + c.TakenAt.UTC().Format(time.RFC3339)}}
+	parts := derive(rules, b.key, c.Texts)
+	if len(parts) == 0 || blank(parts[0].Raw) {
+		return Result{}, fmt.Errorf("%s: the capture in quarantine is empty and can only be discarded: muster config discard %s", dev.Name, dev.Name)
+	}
+	var previous *VersionTexts
+	if stand.Newest > 0 {
+		v, err := b.today(ctx, dev.ID, stand.Newest, rules)
+		if err != nil {
+			return Result{}, fmt.Errorf("read version %d: %w", stand.Newest, err)
+		}
+		previous = &v
+	}
+	result := Result{Device: dev.Name, Outcome: Unchanged, Version: stand.Newest, SHA256: digest(c.running()), Seconds: c.Took.Seconds(),
+		Message: fmt.Sprintf("%s: the capture of %s was accepted by %s", collector.Escape(dev.Name), c.TakenAt.UTC().Format(time.RFC3339), collector.Escape(who))}
+	if _, differs := compare(previous, parts); differs {
+		result.Outcome, result.Version = Stored, stand.Newest+1
+		commit.Version = newVersion(dev.ID, result.Version, c.TakenAt, ReasonAccepted, rules.Spec().Revision, previous, parts)
+		commit.Version.FromCapture = c.ID
+	}
+	commit.Events = append(commit.Events, b.backupEvent(dev, at, result))
+	running, startup := savedTexts(c.Texts)
+	if err := b.drift(ctx, dev, rules, stand, &commit, newest(previous, commit.Version), running, startup); err != nil {
+		return Result{}, err
+	}
+	return result, b.store.CommitBackup(ctx, commit)
+}
+
+// Discard throws the capture in quarantine away. What stood before still stands;
+// the device counts as failed until its next backup.
+func (b *Backups) Discard(ctx context.Context, device int64, who string) error {
+	dev, err := b.device(ctx, device)
+	if err != nil {
+		return err
+	}
+	defer b.hold(dev.ID)()
+	_, c, _, err := b.waiting(ctx, dev)
+	if err != nil {
+		return err
+	}
+	at := b.o.Now()
+	taken := c.TakenAt.UTC().Format(time.RFC3339)
+	told := Result{Device: dev.Name, Outcome: Skipped, Message: fmt.Sprintf("%s: the capture of %s was discarded by %s", collector.Escape(dev.Name), taken, collector.Escape(who))}
+	return b.store.CommitBackup(ctx, Commit{At: at, DeviceID: dev.ID, Decision: &Decision{CaptureID: c.ID, Who: who},
+		Events: []inventory.Event{b.backupEvent(dev, at, told)},
+		Audit:  &Audit{Who: who, Action: "config discard", Subject: dev.Name, Detail: "capture of " + taken}})
+}
+
+func (b *Backups) waiting(ctx context.Context, dev inventory.Device) (Ground, Capture, rules, error) {
+	stand, err := b.store.BackupGround(ctx, dev.ID)
+	if err != nil {
+		return stand, Capture{}, nil, fmt.Errorf("read what stands: %w", err)
+	}
+	if stand.Waiting == 0 {
+		return stand, Capture{}, nil, fmt.Errorf("%s: %w; see muster config log %s", dev.Name, ErrNothingWaits, dev.Name)
+	}
+	c, err := b.store.CaptureTexts(ctx, stand.Waiting)
+	if err != nil {
+		return stand, c, nil, fmt.Errorf("read the capture in quarantine: %w", err)
+	}
+	r, ok := b.rules(c.Platform)
+	if !ok {
+		return stand, c, nil, fmt.Errorf("%s: platform %q has no definition any more; bring its file back (muster platform list)", dev.Name, c.Platform)
+	}
+	return stand, c, r, nil
+}
+
+// ApproveDue approves the newest versions to which nobody objected for as long
+// as the policy of their device says, and tells how many.
+func (b *Backups) ApproveDue(ctx context.Context, at time.Time) (int, error) {
+	devices, err := b.o.Devices(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("list devices: %w", err)
+	}
+	open, err := b.store.OpenDrifts(ctx, 0)
+	if err != nil {
+		return 0, fmt.Errorf("list drift: %w", err)
+	}
+	changed := map[int64]bool{}
+	for _, d := range open {
+		changed[d.DeviceID] = changed[d.DeviceID] || d.Kind == DriftChanged
+	}
+	n := 0
+	var failures []error
+	for _, dev := range devices {
+		policy := b.o.Approval(dev)
+		if !changed[dev.ID] || policy.Manual {
+			continue
+		}
+		stand, err := b.store.BackupGround(ctx, dev.ID)
+		if err == nil && stand.Newest != stand.Approved && !stand.NewestAt.Add(policy.After).After(at) {
+			if _, err = b.approve(ctx, dev, stand.Newest, "age", "", at); err == nil {
+				n++
+			}
+		}
+		if err != nil {
+			failures = append(failures, fmt.Errorf("approve the newest version of %s: %w", dev.Name, err))
+		}
+	}
+	return n, errors.Join(failures...)
+}

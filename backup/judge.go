@@ -1,0 +1,313 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sort"
+	"time"
+
+	"muster/collector"
+	"muster/inventory"
+	"muster/inventory/platform"
+)
+
+// settle judges what a session brought back, compares it with the newest
+// version, and commits the outcome with its events. failure is why the session
+// did not get to its end, nil: it did.
+func (b *Backups) settle(ctx context.Context, dev inventory.Device, rules rules, c Capture, failure error) Result {
+	release := b.hold(dev.ID)
+	defer release()
+
+	commit := Commit{At: c.TakenAt, DeviceID: dev.ID, Capture: &Captured{Capture: c}}
+	result, err := b.compute(ctx, dev, rules, &commit, failure)
+	if err == nil {
+		commit.Capture.Result = result
+		commit.Events = append([]inventory.Event{b.backupEvent(dev, commit.At, result)}, commit.Events...)
+		err = b.store.CommitBackup(ctx, commit)
+	}
+	if err != nil {
+		// muster cannot do its own work; what stood before still stands.
+		b.o.Log.ErrorContext(ctx, "backup was not stored", "run", c.RunID, "device", dev.Name, "err", err)
+		return Result{Device: dev.Name, Outcome: Failed, Seconds: c.Took.Seconds(),
+			Message: fmt.Sprintf("%s: the backup was not stored: %v", collector.Escape(dev.Name), err)}
+	}
+	b.tell(ctx, c, result)
+	if result.Outcome == Stored || result.Outcome == Unchanged {
+		b.handFacts(ctx, dev, rules, c)
+	}
+	return result
+}
+
+// compute fills commit. Its error means that muster could not do its own work:
+// read the store, or evaluate rules. Nothing is committed then.
+func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules, commit *Commit, failure error) (result Result, err error) {
+	defer func() { // a text that breaks an evaluator must not end the process, nor be quoted by the panic
+		if p := recover(); p != nil {
+			b.o.Log.ErrorContext(ctx, "judging a capture panicked", "device", dev.Name, "stack", string(debug.Stack()))
+			err = errors.New("the rules of its platform broke on this text; this is muster's fault, please report it")
+		}
+	}()
+	c := commit.Capture
+	result = Result{Device: dev.Name, Seconds: c.Took.Seconds()}
+	maskSteps(rules, b.key, c.Steps)
+	for i := range c.Texts {
+		c.Texts[i].Note = mask(rules, b.key, c.Texts[i].Note)
+	}
+	if failure != nil {
+		c.Texts = nil // a text without its end is nothing to look at
+		e, known := b.masked(dev, rules, failure)
+		if !known {
+			result.Outcome = Failed
+			result.Message = fmt.Sprintf("%s: %s", collector.Escape(dev.Name), mask(rules, b.key, failure.Error()))
+			return result, nil
+		}
+		return failed(result, e), nil
+	}
+	spec := rules.Spec()
+	c.Rules = spec.Revision
+	result.SHA256 = digest(c.running())
+
+	stand, err := b.store.BackupGround(ctx, dev.ID)
+	if err != nil {
+		return result, fmt.Errorf("read what stands: %w", err)
+	}
+	if c.Proofs, err = judge(rules, stand, &c.Capture); err != nil {
+		e, known := b.masked(dev, rules, err)
+		if !known {
+			return result, fmt.Errorf("judge: %w", err)
+		}
+		if Rule(e.Kind).Outcome != Quarantined || blank(c.running()) {
+			c.Texts = nil
+			return failed(result, e), nil
+		}
+		e.Do = sentence(e.Do, fmt.Sprintf("Look at it with muster config show %s --quarantined, then muster config accept %s or muster config discard %s", dev.Name, dev.Name, dev.Name))
+		result = failed(result, e)
+		result.Outcome = Quarantined
+		result.Version = stand.Newest
+		return result, nil
+	}
+
+	parts := derive(rules, b.key, c.Texts)
+	var previous *VersionTexts
+	if stand.Newest > 0 {
+		v, err := b.today(ctx, dev.ID, stand.Newest, rules)
+		if err != nil {
+			return result, fmt.Errorf("read version %d: %w", stand.Newest, err)
+		}
+		previous = &v
+	}
+	result.Version = stand.Newest
+	result.Outcome = Unchanged
+	if reason, differs := compare(previous, parts); differs {
+		result.Outcome = Stored
+		result.Version = stand.Newest + 1
+		commit.Version = newVersion(dev.ID, result.Version, c.TakenAt, reason, spec.Revision, previous, parts)
+	}
+	running, startup := savedTexts(c.Texts)
+	return result, b.drift(ctx, dev, rules, stand, commit, newest(previous, commit.Version), running, startup)
+}
+
+// judge holds a capture against its platform's proofs and against what stands.
+func judge(rules rules, stand Ground, c *Capture) ([]platform.Proof, error) {
+	running := c.running()
+	if blank(running) {
+		return nil, &collector.Error{Step: collector.StepJudge, Kind: collector.ErrImplausible,
+			Do: "The device printed nothing; check the rights of the account with muster doctor " + c.Device}
+	}
+	texts := map[string][]byte{}
+	for _, t := range c.Texts {
+		if t.Note == "" {
+			texts[t.Part] = t.Raw
+		}
+	}
+	proofs, err := rules.Judge(texts, stand.LastGoodSize)
+	if err != nil {
+		return proofs, err
+	}
+	for _, p := range rules.Spec().Parts {
+		if _, there := texts[p.Name]; p.Role == platform.RoleExtra && !p.Optional && (!there || blank(texts[p.Name])) {
+			return proofs, &collector.Error{Step: collector.StepJudge, Kind: collector.ErrPartMissing,
+				Do: fmt.Sprintf("The device did not show part %q (%s)%s", p.Name, p.Source, noted(c.Texts, p.Name))}
+		}
+	}
+	// The evaluator knows this rule too. It stands here once more because no
+	// definition may be able to switch it off.
+	if last := stand.LastGoodSize; len(running) < (last+1)/2 {
+		return proofs, &collector.Error{Step: collector.StepJudge, Kind: collector.ErrImplausible,
+			Do: fmt.Sprintf("It has %d bytes and the last good one had %d", len(running), last)}
+	}
+	if spec := rules.Spec(); spec.Evidence.Kind == platform.Declared && stand.Newest == 0 {
+		return proofs, &collector.Error{Step: collector.StepJudge, Kind: collector.ErrProofMissing,
+			Do: fmt.Sprintf("Platform %s is known from documents only, so a person has to look at the first capture", spec.Name)}
+	}
+	return proofs, nil
+}
+
+func noted(texts []Text, part string) string {
+	for _, t := range texts {
+		if t.Part == part && t.Note != "" {
+			return ": " + t.Note
+		}
+	}
+	return ""
+}
+
+// derive makes the parts of a version: the texts that belong to it, the running
+// config first, each with its redacted form.
+func derive(rules rules, key []byte, texts []Text) []VersionPart {
+	var parts []VersionPart
+	for _, t := range texts {
+		if t.Note != "" || (t.Role != platform.RoleRunning && t.Role != platform.RoleExtra) {
+			continue
+		}
+		parts = append(parts, VersionPart{Part: t.Part, Role: t.Role, Raw: t.Raw, Redacted: redacted(rules, key, t.Raw)})
+	}
+	sort.SliceStable(parts, func(i, j int) bool {
+		return parts[i].Role == platform.RoleRunning && parts[j].Role != platform.RoleRunning
+	})
+	return parts
+}
+
+func redacted(rules rules, key, raw []byte) []byte { return rules.Redact(rules.Normal(raw), key) }
+
+// today reads a version with its texts as today's rules derive them: better
+// rules alone must neither make a version nor an alert.
+func (b *Backups) today(ctx context.Context, device int64, number int, rules rules) (VersionTexts, error) {
+	v, err := b.store.VersionTexts(ctx, device, number, false)
+	if err != nil || (v.Rules == rules.Spec().Revision && v.Platform == rules.Spec().Name) {
+		return v, err
+	}
+	if v, err = b.store.VersionTexts(ctx, device, number, true); err != nil {
+		return v, err
+	}
+	for i := range v.Parts {
+		v.Parts[i].Redacted = redacted(rules, b.key, v.Parts[i].Raw)
+	}
+	return v, nil
+}
+
+// compare says whether parts differ from the version before, and how. A part
+// that could not be read this time is not known, which is no difference.
+func compare(previous *VersionTexts, parts []VersionPart) (Reason, bool) {
+	if previous == nil {
+		return ReasonFirst, true
+	}
+	old := map[string][]byte{}
+	for _, p := range previous.Parts {
+		old[p.Part] = p.Redacted
+	}
+	reason, differs := ReasonSecretChanged, false
+	for _, p := range parts {
+		was, there := old[p.Part]
+		if there && bytes.Equal(was, p.Redacted) {
+			continue
+		}
+		differs = true
+		if !there || !bytes.Equal(outwardLine(was), outwardLine(p.Redacted)) {
+			reason = ReasonChanged
+		}
+	}
+	return reason, differs
+}
+
+func newVersion(device int64, number int, at time.Time, reason Reason, rules string, previous *VersionTexts, parts []VersionPart) *NewVersion {
+	n := &NewVersion{Version: Version{DeviceID: device, Number: number, At: at, Reason: reason, Rules: rules}, Parts: parts}
+	for _, p := range parts {
+		n.Version.Parts = append(n.Version.Parts, p.Part)
+	}
+	if len(parts) > 0 {
+		n.SHA256 = digest(parts[0].Raw)
+	}
+	if previous != nil {
+		n.LinesAdded, n.LinesRemoved, _ = between(previous.Parts, parts)
+	}
+	return n
+}
+
+// newest is the version that will stand after the commit.
+func newest(previous *VersionTexts, made *NewVersion) VersionTexts {
+	if made != nil {
+		return VersionTexts{Version: made.Version, Parts: made.Parts}
+	}
+	return *previous
+}
+
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// failed fills in a result from its error.
+func failed(r Result, e *collector.Error) Result {
+	r.Outcome, r.Step, r.Kind, r.Message = Failed, e.Step, e.Kind, e.Error()
+	return r
+}
+
+// masked is err as the Error of this device, with no secret in what was seen;
+// known is false where it is no step's failure.
+func (b *Backups) masked(dev inventory.Device, rules rules, err error) (masked *collector.Error, known bool) {
+	var e *collector.Error
+	if !errors.As(err, &e) {
+		return nil, false
+	}
+	out := *e
+	out.Device = dev.Name
+	out.Seen = mask(rules, b.key, e.Seen)
+	return &out, true
+}
+
+func sentence(first, second string) string {
+	switch {
+	case first == "":
+		return second
+	case first[len(first)-1] == '.':
+		return first + " " + second
+	}
+	return first + ". " + second
+}
+
+func (b *Backups) backupEvent(dev inventory.Device, at time.Time, r Result) inventory.Event {
+	data, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	return inventory.Event{At: at, Kind: inventory.EventBackup, DeviceID: dev.ID, Device: dev.Name, Data: data}
+}
+
+// tell logs an outcome.
+func (b *Backups) tell(ctx context.Context, c Capture, r Result) {
+	log := b.o.Log.With("run", c.RunID, "device", c.Device, "platform", c.Platform, "took_ms", c.Took.Milliseconds())
+	switch r.Outcome {
+	case Stored, Unchanged:
+		log.InfoContext(ctx, "capture finished", "version", r.Version, "bytes", len(c.running()), "outcome", r.Outcome)
+	default:
+		log.WarnContext(ctx, "capture failed", "step", r.Step, "kind", r.Kind, "outcome", r.Outcome, "message", r.Message)
+	}
+}
+
+// handFacts gives what the texts say of the device to the inventory. The backup
+// stands without it.
+func (b *Backups) handFacts(ctx context.Context, dev inventory.Device, rules rules, c Capture) {
+	if b.o.Facts == nil {
+		return
+	}
+	texts := map[string][]byte{}
+	for _, t := range c.Texts {
+		if t.Note == "" {
+			texts[t.Part] = t.Raw
+		}
+	}
+	facts := append(rules.TextFacts(texts), rules.Volatile(c.running())...)
+	if len(facts) == 0 {
+		return
+	}
+	if err := b.o.Facts(ctx, dev, facts, c.TakenAt); err != nil {
+		b.o.Log.WarnContext(ctx, "facts from a configuration were not kept", "device", dev.Name, "err", err)
+	}
+}

@@ -1,0 +1,41 @@
+package backup
+
+import (
+	"regexp"
+	"strings"
+
+	"muster/collector"
+	"muster/inventory/platform"
+)
+
+// long is what may be a key or a hash whose keyword was cut off.
+var long = regexp.MustCompile(`[A-Za-z0-9+/=$._%-]{32,}`)
+
+// mask hides secrets in what an error, a step or a note quotes of a device. Such
+// a quotation is the end of a longer text with its line ends escaped: its lines
+// are taken apart again, so that the platform's rules fit them, and where it is
+// as long as a quotation gets, the first line may lack the keyword that tells
+// what follows, and goes.
+func mask(rules rules, key []byte, seen string) string {
+	if seen == "" {
+		return ""
+	}
+	lines := strings.Split(seen, `\n`)
+	if len(lines) > 1 && len(seen) >= collector.SeenLimit-4 {
+		lines = lines[1:]
+	}
+	text := strings.Join(lines, "\n")
+	if rules != nil {
+		text = string(outwardLine(rules.Redact([]byte(text), key)))
+	}
+	text = string(outwardLine(platform.Mask([]byte(text))))
+	text = long.ReplaceAllString(text, markSecret)
+	return strings.ReplaceAll(text, "\n", `\n`)
+}
+
+// maskSteps masks what the steps of a session quote.
+func maskSteps(rules rules, key []byte, steps []collector.StepTime) {
+	for i := range steps {
+		steps[i].Seen = mask(rules, key, steps[i].Seen)
+	}
+}

@@ -1,0 +1,184 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"muster/collector"
+	"muster/collector/cli"
+	"muster/inventory"
+	"muster/inventory/platform"
+)
+
+// Take backs up one device: session, proofs, judgement, version. It returns when
+// the outcome is committed, with its events. progress may be nil.
+//
+// A ctx that ends while the session is under way stores nothing. What was read
+// to its end is judged and committed in any case.
+func (b *Backups) Take(ctx context.Context, run *inventory.Run, runID int64, dev inventory.Device, progress func(step string)) Result {
+	begun := b.o.Now()
+	if progress == nil {
+		progress = func(string) {}
+	}
+	switch {
+	case dev.Retired:
+		return skipped(dev, "is retired")
+	case dev.Disabled:
+		return skipped(dev, "is disabled. To back it up again: muster device set "+dev.Name+" --enable")
+	case !b.enter(dev.ID):
+		return skipped(dev, "is being backed up already")
+	}
+	defer b.leave(dev.ID)
+
+	c := Capture{DeviceID: dev.ID, Device: dev.Name, Platform: dev.Platform, RunID: runID, TakenAt: begun}
+	rules, err := b.rulesOf(dev)
+	if err == nil {
+		err = b.read(ctx, run, dev, rules, &c, progress)
+	}
+	c.Took = b.o.Now().Sub(begun)
+	if err != nil && ctx.Err() != nil {
+		// Stopped from above: not the device's fault, and nothing to be kept.
+		return Result{Device: dev.Name, Outcome: Failed, Seconds: c.Took.Seconds(),
+			Message: fmt.Sprintf("%s: stopped before it was done (%v); nothing was stored", collector.Escape(dev.Name), context.Cause(ctx))}
+	}
+	if err != nil && asleep(dev, err) {
+		r := skipped(dev, fmt.Sprintf("is %s since %s", dev.State, dev.StateSince.UTC().Format(time.RFC3339)))
+		r.Kind, r.Seconds = collector.KindOf(err), c.Took.Seconds()
+		return r
+	}
+	progress("judge")
+	return b.settle(context.WithoutCancel(ctx), dev, rules, c, err)
+}
+
+func skipped(dev inventory.Device, why string) Result {
+	return Result{Device: dev.Name, Outcome: Skipped, Message: collector.Escape(dev.Name) + " " + why}
+}
+
+// asleep reports whether err is only what reachability says already: a device
+// that is down is skipped, never failed.
+func asleep(dev inventory.Device, err error) bool {
+	if dev.State != inventory.StateDown && dev.State != inventory.StateBehind {
+		return false
+	}
+	var e *collector.Error
+	if !errors.As(err, &e) || (e.Step != collector.StepConnect && e.Step != collector.StepResolve) {
+		return false
+	}
+	return e.Kind == collector.ErrUnreachable || e.Kind == collector.ErrTimedOut || e.Kind == collector.ErrRefused
+}
+
+// rulesOf finds the rules of a device's platform.
+func (b *Backups) rulesOf(dev inventory.Device) (rules, error) {
+	if dev.Platform == "" {
+		return nil, &collector.Error{Device: dev.Name, Step: collector.StepResolve, Kind: collector.ErrPlatformUnknown,
+			Do: "Say what it runs: muster device set " + dev.Name + " --platform NAME"}
+	}
+	r, ok := b.rules(dev.Platform)
+	if !ok {
+		return nil, &collector.Error{Device: dev.Name, Step: collector.StepResolve, Kind: collector.ErrPlatformUnknown,
+			Do: fmt.Sprintf("There is no definition %q (any more); see muster platform list", dev.Platform)}
+	}
+	if !r.Spec().HasParts() {
+		return nil, &collector.Error{Device: dev.Name, Step: collector.StepResolve, Kind: collector.ErrPlatformUnknown,
+			Do: fmt.Sprintf("Platform %q has nothing to back up; say what the device runs: muster device set %s --platform NAME", dev.Platform, dev.Name)}
+	}
+	return r, nil
+}
+
+// read opens a session, reads all parts in order, and closes it. c gets what
+// came back, also where the error says that it is not whole.
+func (b *Backups) read(ctx context.Context, run *inventory.Run, dev inventory.Device, rules rules, c *Capture, progress func(string)) error {
+	s, credential, steps, err := b.o.Open(ctx, run, dev, rules.Dialogue(), cli.Options{
+		Progress: func(step collector.Step, _ string) { progress(string(step)) },
+	})
+	c.Steps, c.Credential = steps, credential
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// The texts are here; how the session ends cannot change them.
+		if cerr := s.Close(); cerr != nil {
+			b.o.Log.DebugContext(ctx, "session did not end politely", "device", dev.Name, "err", cerr)
+		}
+		if all := s.Steps(); len(all) >= len(c.Steps) {
+			c.Steps = all
+		}
+	}()
+	c.Method = s.Method()
+	if n := s.Negotiated(); n.Weak {
+		c.Weak = fmt.Sprintf("%s, %s, %s, %s", n.KeyExchange, n.HostKey, n.Cipher, n.MAC)
+	}
+	return readParts(ctx, s, dev, rules.Spec().Parts, c, progress)
+}
+
+// readParts reads the texts of a backup in the order of the definition. A
+// refusal of a part other than the running config is noted: whether the capture
+// can be trusted without it is judged later.
+func readParts(ctx context.Context, s platform.Talker, dev inventory.Device, parts []platform.Part, c *Capture, progress func(string)) error {
+	for _, p := range parts {
+		progress("command " + p.Name)
+		raw, err := readPart(ctx, s, dev, p)
+		t := Text{Part: p.Name, Role: p.Role, Raw: raw}
+		if err != nil {
+			if p.Role == platform.RoleRunning && !p.Optional || !refusal(err) {
+				return fmt.Errorf("read part %s: %w", p.Name, err)
+			}
+			t.Raw, t.Note = nil, noteOf(err)
+		}
+		c.Texts = append(c.Texts, t)
+	}
+	return nil
+}
+
+func readPart(ctx context.Context, s platform.Talker, dev inventory.Device, p platform.Part) ([]byte, error) {
+	switch p.Via {
+	case platform.ViaFile:
+		return s.File(ctx, p.Source)
+	case platform.ViaExec:
+		out, err := s.Exec(ctx, p.Source)
+		if err == nil && out.ExitStatus > 0 {
+			err = &collector.Error{Device: dev.Name, Step: collector.StepCommand, Kind: collector.ErrCommandRejected,
+				Seen: collector.Seen(out.Text), Do: fmt.Sprintf("%q ended with status %d; run it by hand with the same account", p.Source, out.ExitStatus)}
+		}
+		return out.Text, err
+	default:
+		out, err := s.Run(ctx, p.Source)
+		return out.Text, err
+	}
+}
+
+// refusal reports whether the device answered that it will not show a part: the
+// session goes on, unlike after a timeout.
+func refusal(err error) bool {
+	switch collector.KindOf(err) {
+	case collector.ErrCommandRejected, collector.ErrRightsMissing, collector.ErrPartMissing:
+		return true
+	}
+	return false
+}
+
+// noteOf is the note about a part that was refused.
+func noteOf(err error) string {
+	var e *collector.Error
+	if errors.As(err, &e) && e.Seen != "" {
+		return fmt.Sprintf("%s: %s", e.Kind, e.Seen)
+	}
+	return string(collector.KindOf(err))
+}
+
+// running is the text that a capture is judged, hashed and shown by: the first
+// running config.
+func (c *Capture) running() []byte {
+	for _, t := range c.Texts {
+		if t.Role == platform.RoleRunning {
+			return t.Raw
+		}
+	}
+	return nil
+}
+
+// blank reports whether a text says nothing. It can never be a good capture.
+func blank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }
