@@ -12,7 +12,7 @@ import (
 // a row in the test, never a wildcard.
 var allowedCommands = compileWhole(
 	// Reading. What may follow is narrowed by plainArguments and filters below.
-	`(?:show|display|get)(?: [^|]+)?(?:\|[^|]+)*`,
+	`(?:show|display|get)(?: [^|]*)?(?:\|[^|]+)*`,
 	`diagnose sys ha (?:checksum (?:show|cluster)|status)`, // FortiOS; most of diagnose debugs, tests and kills
 	`diagnose sys config-transaction status`,
 	`diagnose autoupdate versions`,

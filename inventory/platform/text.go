@@ -120,13 +120,13 @@ func (s *syntaxRules) scan(b []byte, quoted, comment bool, plain []byte) (bool, 
 			}
 		case s.quote != 0 && c == s.quote:
 			quoted = true
-		case s.blockComments[0] != "" && bytes.HasPrefix(b[i:], []byte(s.blockComments[0])):
+		case s.blockComments[0] != "" && apart(b, i) && bytes.HasPrefix(b[i:], []byte(s.blockComments[0])):
 			comment = true
 			i++
 			put(i, ' ')
 		default:
 			for _, p := range s.comments {
-				if bytes.HasPrefix(b[i:], []byte(p)) {
+				if apart(b, i) && bytes.HasPrefix(b[i:], []byte(p)) {
 					for ; i < len(b); i++ {
 						put(i, ' ')
 					}
@@ -138,6 +138,9 @@ func (s *syntaxRules) scan(b []byte, quoted, comment bool, plain []byte) (bool, 
 	}
 	return quoted, comment
 }
+
+// apart reports whether a word begins at i: ge-0/0/* opens no comment.
+func apart(b []byte, i int) bool { return i == 0 || b[i-1] == ' ' || b[i-1] == '\t' }
 
 // indent is the number of blanks before the first other character; a tab
 // counts as one.
