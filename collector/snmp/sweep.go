@@ -55,11 +55,12 @@ func (o SweepOptions) withDefaults() SweepOptions {
 
 // SweepResult tells how a sweep went as a whole.
 type SweepResult struct {
-	Asked    int        // addresses
-	Answered int        // addresses where a credential works
-	Rejected int        // addresses where an SNMPv3 engine answered and no credential works
-	Unsent   int        // addresses that the kernel would send nothing to
-	From     netip.Addr // own address that was asked from, as far as the kernel tells
+	Asked    int                // addresses
+	Answered int                // addresses where a credential works
+	Rejected int                // addresses where an SNMPv3 engine answered and no credential works
+	Unsent   int                // addresses that the kernel would send nothing to
+	Faults   []*collector.Error // credentials that cannot be used at all, once each
+	From     netip.Addr         // own address that was asked from, as far as the kernel tells
 }
 
 // Sweep asks every target over one socket, credentials in order, and calls found
@@ -92,6 +93,7 @@ func newSweep(targets []SweepTarget, o SweepOptions, found func(Answer)) (*sweep
 		events:  make(chan event, 256),
 		moved:   make(chan struct{}, 1),
 	}
+	s.findUnusable(targets)
 	seen := make(map[netip.AddrPort]bool, len(targets))
 	s.hosts = make([]host, 0, len(targets))
 	for _, t := range interleaved(targets) {
@@ -110,6 +112,23 @@ func newSweep(targets []SweepTarget, o SweepOptions, found func(Answer)) (*sweep
 		return nil, err
 	}
 	return s, nil
+}
+
+// findUnusable notes the credentials that no address is asked with.
+func (s *sweep) findUnusable(targets []SweepTarget) {
+	seen := map[string]bool{}
+	for _, t := range targets {
+		for _, c := range t.Credentials {
+			if seen[c.Name] || !c.Kind.SNMP() {
+				continue
+			}
+			seen[c.Name] = true
+			if err := checkCredential(c); err != nil {
+				one := Session{target: collector.Target{Credential: c}}
+				s.unusable = append(s.unusable, one.errorAt(collector.StepSend, &trouble{why: unusable, err: err}))
+			}
+		}
+	}
 }
 
 // burst is how many packets may go out at once after a pause: 10 ms' worth, so
@@ -151,6 +170,10 @@ func interleaved(targets []SweepTarget) []SweepTarget {
 // some 20,000. The kernel may grant less; then a retry covers what is lost.
 const receiveBuffer = 8 << 20
 
+// sendBuffer holds what waits for ARP: some 10,000 requests. With Linux's default
+// of 208 kB a /24 that is mostly empty takes over three times as long.
+const sendBuffer = 8 << 20
+
 // listen opens one socket for each IP version among the targets. It is not
 // connected, so ICMP errors about one address do not come between the others.
 func (s *sweep) listen() error {
@@ -176,6 +199,9 @@ func (s *sweep) listen() error {
 			}
 		}
 		_ = c.SetReadBuffer(receiveBuffer) // less is slower, not wrong
+		// A packet to an address of our own link where nobody is stays in the buffer
+		// until ARP gives up, some 3 s: a small one lets few out at a time.
+		_ = c.SetWriteBuffer(sendBuffer)
 		return c, nil
 	}
 	var err error
@@ -208,7 +234,7 @@ func (s *sweep) close() {
 func (s *sweep) result() SweepResult {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := SweepResult{Asked: len(s.hosts), Answered: s.answered, Rejected: s.rejected, From: s.options.Source}
+	r := SweepResult{Asked: len(s.hosts), Answered: s.answered, Rejected: s.rejected, Faults: s.unusable, From: s.options.Source}
 	for i := range s.hosts {
 		if h := &s.hosts[i]; !h.reached && h.refused {
 			r.Unsent++
