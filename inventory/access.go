@@ -3,6 +3,12 @@ package inventory
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
 	"muster/collector"
 	"muster/collector/cli"
@@ -16,38 +22,291 @@ import (
 //   - No device sees more than 2 rejected logins in 24 h, over all credentials,
 //     keyboard-interactive rounds and enable counted.
 //   - Every run begins with one login of each credential, alone, before the
-//     others go out; a rejection where it worked before, or of that first login
-//     on a second device too, stops the credential for the run.
-//   - At most 5 logins are in flight per credential.
-type Access struct{}
+//     others go out; a rejection where it worked before, or of that first login,
+//     is held against a second device, and stops the credential for the run when
+//     that rejects it too.
+//   - At most 5 logins are in flight per credential, and one session is open per
+//     device.
+//
+// It is safe for concurrent use.
+type Access struct {
+	o        Options
+	open     opener
+	sessions locks[int64]  // one session a device
+	flights  locks[string] // logins in flight of a credential
+}
+
+// opener opens a session; openCLI is the real one.
+type opener func(ctx context.Context, t collector.Target, d cli.Dialogue, o cli.Options) (opened, error)
+
+// opened is an open session with what is kept of it.
+type opened struct {
+	session *cli.Session
+	method  string
+	steps   []collector.StepTime
+}
+
+func openCLI(ctx context.Context, t collector.Target, d cli.Dialogue, o cli.Options) (opened, error) {
+	s, err := cli.Open(ctx, t, d, o)
+	if err != nil {
+		return opened{}, err
+	}
+	return opened{s, s.Method(), s.Steps()}, nil
+}
+
+// NewAccess builds the door. There is one in a process, since it counts the
+// sessions and logins of all runs.
+func NewAccess(o Options) *Access {
+	return &Access{o: o.withDefaults(), open: openCLI, sessions: locks[int64]{size: 1}, flights: locks[string]{size: 5}}
+}
 
 // Run is the memory of one run: which credentials have proved themselves in it
 // and which were stopped. Safe for concurrent use.
-type Run struct{}
+type Run struct {
+	access *Access
+
+	mu    sync.Mutex // guards gates
+	gates map[string]*gate
+}
 
 // Begin starts the memory of a run.
-func (a *Access) Begin() *Run { return &Run{} }
+func (a *Access) Begin() *Run { return &Run{access: a, gates: map[string]*gate{}} }
 
 // Session is an open session with what opening it taught.
 type Session struct {
 	*cli.Session
 	Credential string // name of the one that worked
+
+	free func()
+}
+
+// Close ends the session and lets the next one at the device begin. It is
+// idempotent.
+func (s *Session) Close() error {
+	var err error
+	if s.Session != nil {
+		err = s.Session.Close()
+	}
+	if s.free != nil {
+		s.free()
+	}
+	return err
 }
 
 // Open opens a session at dev with dialogue d, trying the credentials that the
 // rules allow. What it learns (the credential and method that work, host keys,
 // rejections) is stored before it returns, with the events that tell of it.
 //
-// The error is a *collector.Error; kinds of its own are needs-decision (no
-// password may go there), needs-credential (none fits, or the budget is used
-// up), credential-stopped and platform-unknown. steps are what was done, also
-// where it failed.
+// The error is a *collector.Error, or that of a ctx that ended; kinds of its own
+// are needs-decision (no password may go there), needs-credential (none fits, or
+// the budget is used up), credential-stopped and platform-unknown. steps are
+// what was done, also where it failed.
 func (r *Run) Open(ctx context.Context, dev Device, d cli.Dialogue, o cli.Options) (s *Session, steps []collector.StepTime, err error) {
-	return nil, nil, errors.New("not built yet")
+	free, err := r.access.sessions.take(ctx, dev.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if s == nil {
+			free()
+		}
+	}()
+	l := &login{r: r, a: r.access, net: r.access.o.Network(), d: d, o: o}
+	if s, err = l.open(ctx, dev.ID); s != nil {
+		s.free = free
+	}
+	return s, l.steps, err
 }
 
 // Allowed reports whether a session may be opened at dev at all, without opening
-// one: nil, or the *collector.Error that Open would return at once.
+// one: nil, or the *collector.Error that Open would return at once. def is the
+// platform that dev is to be talked to as; nil is platform-unknown.
 func (a *Access) Allowed(ctx context.Context, dev Device, def *platform.Definition) error {
-	return errors.New("not built yet")
+	if def == nil {
+		return a.unknownPlatform(dev)
+	}
+	var st standing
+	err := a.o.Store.View(ctx, func(tx Reader) (err error) {
+		st, err = readStanding(tx, dev.ID, a.o.Now())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = a.may(ctx, a.o.Network(), st, def)
+	return err
+}
+
+// Review finds out anew what stands in the way of each managed device, and keeps
+// it there for the lists. Call it after the settings have changed.
+func (a *Access) Review(ctx context.Context) error {
+	var all []Device
+	if err := a.o.Store.View(ctx, func(tx Reader) (err error) {
+		all, err = tx.Devices()
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, d := range all {
+		if err := a.review(ctx, d.ID); err != nil {
+			return fmt.Errorf("review %s: %w", d.Name, err)
+		}
+	}
+	return nil
+}
+
+// review keeps at one device what stands in the way of opening it.
+func (a *Access) review(ctx context.Context, id int64) error {
+	var st standing
+	if err := a.o.Store.View(ctx, func(tx Reader) (err error) {
+		st, err = readStanding(tx, id, a.o.Now())
+		return err
+	}); err != nil {
+		return err
+	}
+	dev := st.dev
+	var why error
+	if dev.Managed && !dev.Retired && !dev.Disabled {
+		if def, ok := a.o.Platforms().ByName(dev.Platform); ok {
+			_, why = a.may(ctx, a.o.Network(), st, def)
+		} else {
+			why = a.unknownPlatform(dev)
+		}
+	}
+	var e *collector.Error
+	if why != nil && !errors.As(why, &e) {
+		return why
+	}
+	return a.o.Store.Update(ctx, func(tx Tx) error { return keepMissing(tx, id, e) })
+}
+
+// keepMissing writes to a device what stands in the way of opening it; nil:
+// nothing.
+func keepMissing(tx Tx, id int64, e *collector.Error) error {
+	dev, err := tx.Device(id)
+	if err != nil {
+		return err
+	}
+	kind, reason := collector.Kind(""), ""
+	if e != nil {
+		switch e.Kind {
+		case collector.ErrNeedsDecision, collector.ErrNeedsCredential, collector.ErrPlatformUnknown:
+			kind, reason = e.Kind, e.Do
+		default:
+			return nil // a fault of today, told by its task
+		}
+	}
+	if dev.Missing == kind && dev.MissingReason == reason {
+		return nil
+	}
+	dev.Missing, dev.MissingReason = kind, reason
+	return tx.PutDevice(&dev)
+}
+
+func (a *Access) unknownPlatform(dev Device) error {
+	do := fmt.Sprintf("Tell what it runs: muster device set %s --platform NAME", dev.Name)
+	if dev.Platform != "" {
+		do = fmt.Sprintf("There is no definition of platform %s. Give it another: muster device set %s --platform NAME", dev.Platform, dev.Name)
+	}
+	return &collector.Error{Device: dev.Name, Step: collector.StepResolve, Kind: collector.ErrPlatformUnknown, Do: do}
+}
+
+// standing is what the store knows of logins at one device.
+type standing struct {
+	dev      Device
+	keys     []Key
+	attempts []Attempt
+}
+
+// attemptsBack is how far back logins are read. It is longer than any count.
+const attemptsBack = 30 * 24 * time.Hour
+
+func readStanding(tx Reader, id int64, now time.Time) (st standing, err error) {
+	if st.dev, err = tx.Device(id); err != nil {
+		return st, err
+	}
+	if st.keys, err = tx.Keys(id); err != nil {
+		return st, err
+	}
+	st.attempts, err = tx.Attempts(id, now.Add(-attemptsBack))
+	return st, err
+}
+
+// may lists the credentials that may be tried at a device now. def is nil for a
+// session that finds out what the device is.
+func (a *Access) may(ctx context.Context, n Network, st standing, def *platform.Definition) ([]candidate, error) {
+	dev, sc := st.dev, n.scope(st.dev)
+	fail := func(kind collector.Kind, do string) error {
+		return &collector.Error{Device: dev.Name, Addr: sshAddr(dev, sc), Step: collector.StepLogin, Kind: kind, Do: do}
+	}
+	if !dev.Address.IsValid() {
+		return nil, &collector.Error{Device: dev.Name, Step: collector.StepResolve, Kind: collector.ErrUnreachable,
+			Do: fmt.Sprintf("It has no address: %s. Give it one: muster device set %s --address ADDRESS", dev.AddressReason, dev.Name)}
+	}
+	names := sc.Credentials
+	if dev.Credential != "" {
+		names = []string{dev.Credential}
+	}
+	var creds []collector.Credential
+	var unread []string
+	for _, name := range names {
+		c, err := n.resolve(ctx, name)
+		if err != nil {
+			unread = append(unread, err.Error())
+			continue
+		}
+		creds = append(creds, c)
+	}
+	var snmpKind collector.CredentialKind
+	if dev.SNMPCredential != "" {
+		// Where its secret cannot be read, nothing is authenticated by it.
+		if c, err := n.resolve(ctx, dev.SNMPCredential); err == nil {
+			snmpKind = c.Kind
+		}
+	}
+	may, bound, why := passwordsMay(dev, sc, st.keys, snmpKind, creds)
+	if !may {
+		return nil, fail(collector.ErrNeedsDecision, why)
+	}
+	if ok, why := platformMay(def, sc); !ok {
+		return nil, fail(collector.ErrNeedsDecision, why)
+	}
+	list := order(dev, creds, bound)
+	if len(list) == 0 {
+		why := fmt.Sprintf("No SSH credential of scope %q fits %s. Name one in the scope, or give it one: muster device set %s --credential NAME", sc.Name, dev.Address, dev.Name)
+		if len(unread) > 0 {
+			why = "A secret cannot be read: " + strings.Join(unread, "; ") + ". Store it with muster secret set"
+		}
+		return nil, fail(collector.ErrNeedsCredential, why)
+	}
+	var cands []candidate
+	for _, c := range list {
+		cands = append(cands, candidate{c, a.digest(c)})
+	}
+	try, next := allowance(dev, cands, st.attempts, a.o.Now())
+	if len(try) == 0 {
+		return nil, fail(collector.ErrNeedsCredential, fmt.Sprintf(
+			"It rejected %s; one further login is tried after %s. Store the right password (muster secret set NAME), or run muster device retry %s",
+			rejectedNames(st.attempts), next.UTC().Format("2006-01-02 15:04 UTC"), dev.Name))
+	}
+	return try, nil
+}
+
+// rejectedNames names the credentials of the newest rejections.
+func rejectedNames(attempts []Attempt) string {
+	var names []string
+	for _, a := range slices.Backward(attempts) {
+		if a.Accepted {
+			break
+		}
+		if a.Rejected > 0 && !slices.Contains(names, a.Credential) {
+			names = append(names, a.Credential)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, " and ")
+}
+
+func sshAddr(dev Device, sc Scope) netip.AddrPort {
+	return netip.AddrPortFrom(dev.Address, first(dev.SSHPort, sc.SSHPort, 22))
 }

@@ -50,16 +50,20 @@ type Device struct {
 	SSHPort       uint16 // 0: the scope's
 	Scope         string // name; empty: outside every scope
 	Site          string
+	SiteGiven     bool // a person chose it; else the scope's
 	Tags          []string
 
 	Platform       string // definition's name; empty: not known
 	PlatformReason string // "sysObjectID …", "show version says FRRouting"
+	PlatformGiven  bool   // a person chose it
+	Identified     bool   // SNMP by itself proved the platform (Net-SNMP on Linux does not)
 	Vendor         string
 	Model          string
 	Version        string
 	Serial         string // of the chassis that speaks; the others of a stack or HA pair are facts
 
 	Managed       bool // backed up, checked, alerted about
+	ManagedGiven  bool // a person said so, or the contrary
 	AddedByPerson bool // `device add`: passwords may go there, never merged unasked
 	Disabled      bool // by a person: not asked, not alerted about
 	Retired       bool
@@ -82,6 +86,13 @@ type Device struct {
 	// needs-credential, platform-unknown), with the mend. Empty kind: nothing.
 	Missing       collector.Kind
 	MissingReason string
+
+	// Question is what a person has to confirm (device replace), with the mend:
+	// the serial changed while address and name stayed. Empty: nothing.
+	Question string
+	// CountFrom is when the count of rejected logins began anew by a person's
+	// word; zero: never.
+	CountFrom time.Time
 }
 
 // Facts is everything else that is known of a device, with the time it was read.

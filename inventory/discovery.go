@@ -2,10 +2,11 @@ package inventory
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 
 	"muster/collector"
+	"muster/collector/snmp"
+	"muster/inventory/platform"
 )
 
 // Outcome is how a discovery of one address ended.
@@ -30,26 +31,64 @@ type Result struct {
 	Step     collector.Step `json:"step,omitempty"`
 	Kind     collector.Kind `json:"kind,omitempty"`
 	Message  string         `json:"message,omitempty"`
+
+	DeviceID int64 `json:"-"` // 0: none, or a dry run
 }
 
-// Discovery finds devices. Its methods are called by the discovery job.
-type Discovery struct{}
+// Discovery finds devices. Its methods are called by the discovery job and are
+// safe for concurrent use.
+type Discovery struct {
+	o      Options
+	access *Access
 
-// Candidate is an address that answered, or a device that a person added.
+	// What it does to the network; the fields are for tests.
+	sweep func(ctx context.Context, targets []snmp.SweepTarget, o snmp.SweepOptions, found func(snmp.Answer)) (snmp.SweepResult, error)
+	ask   func(ctx context.Context, t collector.Target) (agent, error)
+	known func() recogniser
+}
+
+// NewDiscovery builds the finder of devices; a is the door by which it proves
+// platforms over SSH.
+func NewDiscovery(o Options, a *Access) *Discovery {
+	o = o.withDefaults()
+	return &Discovery{
+		o: o, access: a, sweep: snmp.Sweep,
+		ask: func(ctx context.Context, t collector.Target) (agent, error) {
+			s, err := snmp.Open(ctx, t)
+			if err != nil {
+				return nil, err
+			}
+			return s, nil
+		},
+		known: func() recogniser { return o.Platforms() },
+	}
+}
+
+// agent is one SNMP session; *snmp.Session is one.
+type agent interface {
+	platform.Asker
+	System() snmp.System
+	Read(ctx context.Context) (snmp.Reading, error)
+	PrivProtocol() string
+	Close() error
+}
+
+// recogniser knows platforms; *platform.Set is one.
+type recogniser interface {
+	Asks() []string
+	Identify(sys snmp.System, values map[string]string) platform.Match
+	Prove(ctx context.Context, t platform.Talker) (platform.Match, error)
+	ByName(name string) (*platform.Definition, bool)
+}
+
+// Candidate is an address that answered, or a device that is known.
 type Candidate struct {
 	Scope      string
 	Addr       netip.Addr
 	Credential string // SNMP credential that was answered; empty: no SNMP
 	DeviceID   int64  // a known device that is read again; 0: not known
-}
-
-// Sweep asks all addresses of the scopes (names; none: all) and the known
-// devices of them with the credential that works for each. found is called for
-// each answer as it comes. The message of the summary tells, when nothing
-// answered, that agents often ignore askers outside their access list, and from
-// which address was asked.
-func (d *Discovery) Sweep(ctx context.Context, scopes []string, progress func(sent, total, answered int), found func(Candidate)) (SweepSummary, error) {
-	return SweepSummary{}, errors.New("not built yet")
+	Silent     bool   // the known device did not answer the sweep
+	Excluded   bool   // the known device's address is not in any scope's addresses any more
 }
 
 // SweepSummary tells how a sweep went as a whole.
@@ -57,11 +96,4 @@ type SweepSummary struct {
 	Asked, Answered, Excluded int
 	From                      []netip.Addr
 	Message                   string // for people; empty when all is well
-}
-
-// Examine reads one candidate (facts, tables), finds its platform (by SNMP, else
-// by proof over SSH where passwords may go), and merges it. dry: nothing is
-// stored and no SSH session is opened; the result says what would be.
-func (d *Discovery) Examine(ctx context.Context, run *Run, c Candidate, dry bool) Result {
-	return Result{}
 }

@@ -1,0 +1,128 @@
+package inventory
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"muster/collector"
+)
+
+// verdict is what a login said of a credential.
+type verdict int
+
+const (
+	noVerdict verdict = iota // the device was not reached, or the session ended before the login
+	accepted
+	rejected
+)
+
+// gate lets the logins of one credential out during one run: first one alone,
+// and the others when that one was accepted. It stops the credential when a
+// second device rejects it before any accepted it.
+//
+// A rejection where the credential worked before makes all others wait again for
+// one login, alone: accepted, the fault is that one device's; rejected, the
+// account's, and the credential is stopped. So one device with an account of its
+// own gone wrong does not cost the whole night, and a changed password touches
+// two devices.
+type gate struct {
+	mu       sync.Mutex // guards all below
+	proved   bool
+	stopped  bool
+	doubtful bool // it was stopped in an earlier run: one rejection stops it again
+	changed  bool // its secret is another one since: it gets two devices like a new one
+	testing  bool // one login is out, alone
+	rejected []int64
+	wake     chan struct{} // closed and replaced when any of the above changes
+}
+
+// enter waits until a login may go out. alone is true for the one that all
+// others wait for. It fails with ErrCredentialStopped, or with ctx.
+func (g *gate) enter(ctx context.Context) (alone bool, err error) {
+	for {
+		g.mu.Lock()
+		switch {
+		case g.stopped:
+			g.mu.Unlock()
+			return false, collector.ErrCredentialStopped
+		case g.proved:
+			g.mu.Unlock()
+			return false, nil
+		case !g.testing:
+			g.testing = true
+			g.mu.Unlock()
+			return true, nil
+		}
+		wake := g.wake
+		g.mu.Unlock()
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
+// judge takes what a login said, before it is stored. stop is true where the
+// credential has to be stopped now, release where it was stopped and works.
+func (g *gate) judge(v verdict, device int64, workedBefore bool) (stop, release bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch v {
+	case accepted:
+		release = g.doubtful
+		g.proved, g.doubtful, g.rejected = true, false, nil
+	case rejected:
+		if g.proved && !workedBefore || g.stopped {
+			return false, false // that device's own matter, or told already
+		}
+		g.proved = false
+		if !slices.Contains(g.rejected, device) {
+			g.rejected = append(g.rejected, device)
+		}
+		stop = g.doubtful && !g.changed || len(g.rejected) >= 2
+		g.stopped = stop
+	}
+	return stop, release
+}
+
+// leave lets the next ones go, after what the login said was stored.
+func (g *gate) leave(alone bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if alone {
+		g.testing = false
+	}
+	close(g.wake)
+	g.wake = make(chan struct{})
+}
+
+// locks hands out one lock per key; waiting for one ends with the context.
+type locks[K comparable] struct {
+	size int // how many hold a key at a time
+
+	mu  sync.Mutex // guards all
+	all map[K]chan struct{}
+}
+
+// take waits for the key; free gives it back and may be called more than once.
+func (l *locks[K]) take(ctx context.Context, key K) (free func(), err error) {
+	l.mu.Lock()
+	if l.all == nil {
+		l.all = map[K]chan struct{}{}
+	}
+	c, ok := l.all[key]
+	if !ok {
+		c = make(chan struct{}, l.size)
+		l.all[key] = c
+	}
+	l.mu.Unlock()
+	select {
+	case c <- struct{}{}:
+		var once sync.Once
+		return func() { once.Do(func() { <-c }) }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}

@@ -1,0 +1,65 @@
+package inventory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"muster/collector"
+)
+
+// pin accepts the first host key that a device has ever shown, before anything
+// secret goes there.
+func (l *login) pin(ctx context.Context, k collector.HostKey) error {
+	at := l.a.o.Now()
+	err := l.a.o.Store.Update(ctx, func(tx Tx) error {
+		keys, err := tx.Keys(l.st.dev.ID)
+		if err != nil {
+			return err
+		}
+		for _, p := range keys {
+			if p.State == KeyPinned && !sameHostKey(p.HostKey, k) {
+				return fmt.Errorf("another key was pinned meanwhile: %w", collector.ErrHostKeyChanged)
+			}
+		}
+		if err := tx.PutKey(l.st.dev.ID, Key{HostKey: k, State: KeyPinned, At: at}); err != nil {
+			return err
+		}
+		return emit(tx, at, EventHostKeyAccepted, l.st.dev, "", map[string]string{"fingerprint": k.Fingerprint, "by": "first use"})
+	})
+	if err != nil {
+		return fmt.Errorf("pin the host key: %w", err)
+	}
+	l.st.keys = append(l.st.keys, Key{HostKey: k, State: KeyPinned, At: at})
+	return nil
+}
+
+// askAboutKey keeps a key that was refused, so that a person can accept exactly
+// that one, and tells of it once.
+func (l *login) askAboutKey(ctx context.Context, shown collector.HostKey) error {
+	if shown.Type == "" {
+		return nil // the session ended before the device had proved a key
+	}
+	at := l.a.o.Now()
+	return l.a.o.Store.Update(ctx, func(tx Tx) error {
+		keys, err := tx.Keys(l.st.dev.ID)
+		if err != nil {
+			return err
+		}
+		pinned := []string{}
+		for _, k := range keys {
+			if k.State == KeyPending && sameHostKey(k.HostKey, shown) {
+				return nil
+			}
+			if k.State == KeyPinned {
+				pinned = append(pinned, k.Fingerprint)
+			}
+		}
+		if err := tx.PutKey(l.st.dev.ID, Key{HostKey: shown, State: KeyPending, At: at}); err != nil {
+			return err
+		}
+		return emit(tx, at, EventHostKeyChanged, l.st.dev, "", map[string]any{"pinned": pinned, "shown": shown.Fingerprint})
+	})
+}
+
+func sameHostKey(a, b collector.HostKey) bool { return a.Type == b.Type && bytes.Equal(a.Blob, b.Blob) }

@@ -1,0 +1,360 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"muster/collector"
+	"muster/collector/cli"
+	"muster/inventory/platform"
+)
+
+// login is one call of Run.Open.
+type login struct {
+	r     *Run
+	a     *Access
+	net   Network
+	d     cli.Dialogue
+	o     cli.Options
+	st    standing
+	steps []collector.StepTime
+}
+
+// open tries the credentials that may be tried, until one is accepted or
+// something else than a rejection ends it.
+func (l *login) open(ctx context.Context, id int64) (*Session, error) {
+	err := l.a.o.Store.View(ctx, func(tx Reader) (err error) {
+		l.st, err = readStanding(tx, id, l.a.o.Now())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var def *platform.Definition
+	if l.st.dev.Platform != "" {
+		def, _ = l.a.o.Platforms().ByName(l.st.dev.Platform)
+	}
+	try, err := l.a.may(ctx, l.net, l.st, def)
+	if err != nil {
+		return nil, l.settleMissing(ctx, err)
+	}
+	for i, c := range try {
+		var s *Session
+		s, err = l.one(ctx, c)
+		switch kind := collector.KindOf(err); {
+		case err == nil:
+			return s, nil
+		case (kind == collector.ErrLoginRejected || kind == collector.ErrCredentialStopped) && i < len(try)-1:
+			continue
+		}
+		break
+	}
+	return nil, err
+}
+
+// settleMissing keeps at the device why it cannot be opened.
+func (l *login) settleMissing(ctx context.Context, why error) error {
+	var e *collector.Error
+	if errors.As(why, &e) {
+		if err := l.a.o.Store.Update(ctx, func(tx Tx) error { return keepMissing(tx, l.st.dev.ID, e) }); err != nil {
+			return err
+		}
+	}
+	return why
+}
+
+// one tries one credential: when its turn comes, at most 5 at a time, and once
+// more where its secret turns out to have changed meanwhile.
+func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
+	g, err := l.r.gate(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	alone, err := g.enter(ctx)
+	if errors.Is(err, collector.ErrCredentialStopped) {
+		return nil, l.stopped(c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { g.leave(alone) }()
+	land, err := l.a.flights.take(ctx, c.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer land()
+
+	s, rej, err := l.dial(ctx, c)
+	if isRejection(err) && rej > 0 {
+		// The secret may have been changed since it was read.
+		if again, e := l.net.resolve(ctx, c.Name); e == nil && l.a.digest(again) != c.digest {
+			old := c
+			c = candidate{again, l.a.digest(again)}
+			if err := l.note(ctx, Attempt{Credential: old.Name, Digest: old.digest, Rejected: rej}); err != nil {
+				return nil, err
+			}
+			s, rej, err = l.dial(ctx, c)
+		}
+	}
+	return l.conclude(ctx, g, c, s, rej, err)
+}
+
+// isRejection reports whether the device refused a password.
+func isRejection(err error) bool {
+	return errors.Is(err, collector.ErrLoginRejected) || errors.Is(err, collector.ErrEnableRejected)
+}
+
+// stopped is the failure of those that come after a credential was stopped.
+func (l *login) stopped(c candidate) error {
+	return &collector.Error{Device: l.st.dev.Name, Addr: sshAddr(l.st.dev, l.net.scope(l.st.dev)), Step: collector.StepLogin,
+		Kind: collector.ErrCredentialStopped,
+		Do: fmt.Sprintf("Credential %s was rejected elsewhere in this run and is not sent anywhere until it works again. "+
+			"Store the right password: muster secret set NAME", c.Name)}
+}
+
+// dial opens one session and says how many passwords the device refused in it.
+func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
+	refused, told, inside := 0, false, false
+	var shown collector.HostKey
+	rec := recorder{now: l.a.o.Now}
+	o := l.o
+	o.Attempt = func(method string, accepted bool) {
+		told = true
+		switch {
+		case accepted || method == "publickey" || method == "none":
+		case inside: // by a further connection of the session
+			a := Attempt{Credential: c.Name, Digest: c.digest, Method: method, Rejected: 1}
+			if err := l.note(ctx, a); err != nil {
+				l.a.o.Log.ErrorContext(ctx, "rejected login was not kept", "device", l.st.dev.Name, "credential", c.Name, "err", err)
+			}
+		default:
+			refused++
+		}
+		if l.o.Attempt != nil {
+			l.o.Attempt(method, accepted)
+		}
+	}
+	o.Progress = func(step collector.Step, detail string) {
+		rec.begin(step, detail)
+		if l.o.Progress != nil {
+			l.o.Progress(step, detail)
+		}
+	}
+	o.Shown = func(k collector.HostKey) { shown = k }
+	o.HostKey = func(k collector.HostKey) error {
+		if l.o.HostKey != nil {
+			if err := l.o.HostKey(k); err != nil {
+				return err
+			}
+		}
+		return l.pin(ctx, k)
+	}
+	if c.Name == l.st.dev.SSHCredential {
+		o.Method = l.st.dev.SSHMethod
+	}
+	s, err := l.a.open(ctx, l.net.SSHTarget(l.st.dev, c.Credential, l.st.keys), l.d, o)
+	if err == nil {
+		l.steps = append(l.steps, s.steps...)
+		inside = true
+		return s, refused, nil
+	}
+	l.steps = append(l.steps, rec.end(err)...)
+	switch {
+	case errors.Is(err, collector.ErrHostKeyChanged), errors.Is(err, collector.ErrHostKeyUnknown):
+		if e := l.askAboutKey(ctx, shown); e != nil {
+			return opened{}, refused, e
+		}
+	case errors.Is(err, collector.ErrEnableRejected) && refused == 0:
+		refused++
+	case errors.Is(err, collector.ErrLoginRejected) && !told && !c.Password.Empty():
+		refused++ // it did not tell by which method: assume the one that costs
+	}
+	return opened{}, refused, err
+}
+
+// conclude stores what a login said, tells the gate, and makes the session.
+func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, rej int, failed error) (*Session, error) {
+	dev := l.st.dev
+	v, method := noVerdict, ""
+	switch {
+	case failed == nil:
+		v, method = accepted, s.method
+	case errors.Is(failed, collector.ErrLoginRejected) && rej > 0:
+		v = rejected
+	case errors.Is(failed, collector.ErrEnableRejected):
+		v = accepted // the account works; its enable secret does not
+	}
+	stop, release := g.judge(v, dev.ID, dev.SSHCredential == c.Name)
+	// What the device saw is kept even where the run is being stopped.
+	store := context.WithoutCancel(ctx)
+	err := l.a.o.Store.Update(store, func(tx Tx) error {
+		if failed == nil || isRejection(failed) {
+			if err := l.record(tx, c, method, rej, failed); err != nil {
+				return err
+			}
+		}
+		switch {
+		case stop:
+			return l.stop(tx, c, g)
+		case release:
+			return l.release(tx, c)
+		}
+		return nil
+	})
+	if err != nil {
+		if s.session != nil {
+			_ = s.session.Close() // the error that counts is the store's
+		}
+		return nil, fmt.Errorf("keep what the login at %s said: %w", dev.Name, err)
+	}
+	if failed != nil {
+		if ctx.Err() != nil && !isRejection(failed) {
+			return nil, context.Cause(ctx)
+		}
+		return nil, failure(failed, dev.Name, sshAddr(dev, l.net.scope(dev)), collector.StepConnect)
+	}
+	return &Session{Session: s.session, Credential: c.Name}, nil
+}
+
+// record writes an accepted or rejected login and what follows from it.
+func (l *login) record(tx Tx, c candidate, method string, rej int, failed error) error {
+	at := l.a.o.Now()
+	dev, err := tx.Device(l.st.dev.ID)
+	if err != nil {
+		return err
+	}
+	a := Attempt{DeviceID: dev.ID, Credential: c.Name, Digest: c.digest, Method: method, Accepted: failed == nil, Rejected: rej, At: at}
+	if err := tx.PutAttempt(a); err != nil {
+		return err
+	}
+	data := map[string]string{"credential": c.Name}
+	if failed != nil {
+		return emit(tx, at, EventLoginRejected, dev, "", data)
+	}
+	if n := len(l.st.attempts); n > 0 && !l.st.attempts[n-1].Accepted || dev.SSHCredential != c.Name {
+		if err := emit(tx, at, EventLoginAccepted, dev, "", data); err != nil {
+			return err
+		}
+	}
+	dev.SSHCredential, dev.SSHMethod, dev.LastSeen = c.Name, method, at
+	dev.Missing, dev.MissingReason = "", ""
+	return tx.PutDevice(&dev)
+}
+
+// note writes a rejection that counts against the secret that was sent only.
+func (l *login) note(ctx context.Context, a Attempt) error {
+	a.DeviceID, a.At = l.st.dev.ID, l.a.o.Now()
+	return l.a.o.Store.Update(context.WithoutCancel(ctx), func(tx Tx) error { return tx.PutAttempt(a) })
+}
+
+func (l *login) stop(tx Tx, c candidate, g *gate) error {
+	before, err := tx.Credential(c.Name)
+	if err != nil {
+		return err
+	}
+	at := l.a.o.Now()
+	g.mu.Lock()
+	by := slices.Clone(g.rejected)
+	g.mu.Unlock()
+	was := !before.StoppedAt.IsZero() && before.Digest == c.digest
+	if was {
+		at = before.StoppedAt
+		by = append(slices.Clone(before.RejectedBy), by...)
+		slices.Sort(by)
+		by = slices.Compact(by)
+	}
+	var names []string
+	for _, id := range by {
+		if d, err := tx.Device(id); err == nil {
+			names = append(names, d.Name)
+		}
+	}
+	err = tx.PutCredential(CredentialState{Name: c.Name, Digest: c.digest, StoppedAt: at, RejectedBy: by,
+		Reason: fmt.Sprintf("rejected by %d devices, the last one %s", len(by), l.st.dev.Name)})
+	if err != nil || was {
+		return err // told before: one alert for as long as it lasts
+	}
+	return emit(tx, at, EventCredentialStopped, Device{}, c.Name, map[string]any{"credential": c.Name, "devices": names})
+}
+
+// release ends that a credential is stopped: what it was rejected for then is no
+// reason any more not to try it again.
+func (l *login) release(tx Tx, c candidate) error {
+	if err := tx.PutCredential(CredentialState{Name: c.Name, Digest: c.digest}); err != nil {
+		return err
+	}
+	if err := tx.Forgive(0, c.Name); err != nil {
+		return err
+	}
+	return emit(tx, l.a.o.Now(), EventCredentialWorks, Device{}, c.Name, map[string]string{"credential": c.Name})
+}
+
+// gate returns the run's gate of a credential. A credential that an earlier run
+// stopped, with the same secret, gets one login.
+func (r *Run) gate(ctx context.Context, c candidate) (*gate, error) {
+	r.mu.Lock()
+	g, ok := r.gates[c.Name]
+	r.mu.Unlock()
+	if ok {
+		return g, nil
+	}
+	var st CredentialState
+	err := r.access.o.Store.View(ctx, func(tx Reader) (err error) {
+		st, err = tx.Credential(c.Name)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if g, ok := r.gates[c.Name]; ok {
+		return g, nil
+	}
+	g = &gate{wake: make(chan struct{}), doubtful: !st.StoppedAt.IsZero()}
+	if st.Digest != c.digest {
+		// Another secret: it works or not like a new one, and when it works the
+		// alert about the old one has to end.
+		g.changed = g.doubtful
+	}
+	r.gates[c.Name] = g
+	return g, nil
+}
+
+// recorder makes steps of the starts that a session reports, for sessions that
+// never came to be.
+type recorder struct {
+	now   func() time.Time
+	begun time.Time
+	steps []collector.StepTime
+}
+
+func (r *recorder) begin(step collector.Step, detail string) {
+	r.close()
+	r.begun = r.now()
+	r.steps = append(r.steps, collector.StepTime{Step: step, Detail: detail})
+}
+
+func (r *recorder) close() {
+	if n := len(r.steps); n > 0 && r.steps[n-1].TookMs == 0 {
+		r.steps[n-1].TookMs = r.now().Sub(r.begun).Milliseconds()
+	}
+}
+
+// end closes the last step with what it failed of.
+func (r *recorder) end(err error) []collector.StepTime {
+	r.close()
+	var e *collector.Error
+	if !errors.As(err, &e) {
+		return r.steps
+	}
+	if n := len(r.steps); n == 0 || r.steps[n-1].Step != e.Step {
+		r.steps = append(r.steps, collector.StepTime{Step: e.Step})
+	}
+	last := &r.steps[len(r.steps)-1]
+	last.Kind, last.Seen, last.Do = e.Kind, e.Seen, e.Do
+	return r.steps
+}

@@ -1,0 +1,67 @@
+package inventory
+
+import (
+	"fmt"
+	"slices"
+
+	"muster/collector"
+	"muster/inventory/platform"
+)
+
+// passwordsMay says whether passwords may be sent to dev at all. bound is true
+// where only credentials may that a person bound to the very device or its
+// address; why is what stands in the way, with the mend.
+func passwordsMay(dev Device, sc Scope, keys []Key, snmpKind collector.CredentialKind, creds []collector.Credential) (may, bound bool, why string) {
+	pinned := slices.ContainsFunc(keys, func(k Key) bool { return k.State == KeyPinned && k.ByPerson })
+	ownCredential := slices.ContainsFunc(creds, func(c collector.Credential) bool {
+		return c.Name == dev.Credential || c.BoundTo(dev.Address)
+	})
+	switch sc.PasswordsTo {
+	case ToAny:
+		return true, false, ""
+	case ToAuthenticated:
+		if snmpKind == collector.KindSNMPv3 || pinned {
+			return true, false, ""
+		}
+		return false, false, fmt.Sprintf("scope %s sends passwords only to devices that SNMPv3 or a pinned key authenticates. "+
+			"Give the scope an snmp-v3 credential, or pin the key: muster device accept-key --known-hosts FILE %s", sc.Name, dev.Name)
+	}
+	if dev.Identified || dev.AddedByPerson || pinned {
+		return true, false, ""
+	}
+	if ownCredential {
+		return true, true, ""
+	}
+	return false, false, fmt.Sprintf("SNMP does not prove what %s is, so no password goes there. Bind a credential to its address (for: [%s]), "+
+		"or give it one (muster device set %s --credential NAME), or pin its key (muster device accept-key --known-hosts FILE %s)",
+		dev.Name, dev.Address, dev.Name, dev.Name)
+}
+
+// platformMay says whether a session may be opened on a platform that is only
+// declared.
+func platformMay(def *platform.Definition, sc Scope) (bool, string) {
+	if def == nil || def.Evidence.Kind != platform.Declared || sc.Declared {
+		return true, ""
+	}
+	return false, fmt.Sprintf("platform %s is known from documents only and has not been proved on a real device. "+
+		"Write declared: allow into scope %s to use it", def.Name, sc.Name)
+}
+
+// order lists the credentials that may be tried at dev: the one that a person
+// gave it, alone; else the scope's, where their `for` fits, the last that worked
+// first. bound leaves out those that no person bound to the device.
+func order(dev Device, creds []collector.Credential, bound bool) []collector.Credential {
+	var list []collector.Credential
+	for _, c := range creds {
+		switch {
+		case c.Kind != collector.KindSSH || !c.Fits(dev.Address):
+		case dev.Credential != "" && c.Name != dev.Credential:
+		case bound && c.Name != dev.Credential && !c.BoundTo(dev.Address):
+		case c.Name == dev.SSHCredential:
+			list = slices.Insert(list, 0, c)
+		default:
+			list = append(list, c)
+		}
+	}
+	return list
+}
