@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -168,6 +169,16 @@ type house struct {
 	now     time.Time
 	policy  backup.ApprovalPolicy
 	facts   []platform.Fact
+	log     bytes.Buffer // what was logged
+	slog    *slog.Logger
+}
+
+// logger writes into h.log, under the lock of its one handler.
+func (h *house) logger() *slog.Logger {
+	if h.slog == nil {
+		h.slog = slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	return h.slog
 }
 
 func newHouse(t testing.TB, names ...string) *house {
@@ -203,13 +214,17 @@ func config(lines ...string) string {
 
 func (h *house) openStore() {
 	h.t.Helper()
-	s, err := store.Open(h.dir, h.key, store.Options{})
+	s, err := store.Open(h.dir, h.key, store.Options{Log: h.logger()})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.store = s
-	h.backups = backup.New(s, s.RedactionKey(), backup.Options{
-		Approval: func(inventory.Device) backup.ApprovalPolicy { return h.policy },
+	h.backups = backupsWith(h, func(inventory.Device) backup.ApprovalPolicy { return h.policy })
+}
+
+func backupsWith(h *house, approval func(inventory.Device) backup.ApprovalPolicy) *backup.Backups {
+	b := backup.New(h.store, h.store.RedactionKey(), backup.Options{
+		Approval: approval,
 		Devices:  func(context.Context) ([]inventory.Device, error) { return h.devices, nil },
 		Facts: func(_ context.Context, _ inventory.Device, f []platform.Fact, _ time.Time) error {
 			h.facts = f
@@ -224,9 +239,11 @@ func (h *house) openStore() {
 			x.opened++
 			return x, "noc", nil, nil
 		},
+		Log: h.logger(),
 		Now: func() time.Time { return h.now },
 	})
-	h.backups.UseRules(func(name string) (backup.Rules, bool) { return h.rules, name == "acme" })
+	b.UseRules(func(name string) (backup.Rules, bool) { return h.rules, name == "acme" })
+	return b
 }
 
 // database opens the file beside the store, as the sqlite3 command would.

@@ -126,15 +126,21 @@ func judge(rules rules, stand Ground, c *Capture) ([]platform.Proof, error) {
 			texts[t.Part] = t.Raw
 		}
 	}
+	for _, p := range rules.Spec().Parts {
+		text, there := texts[p.Name]
+		if p.Optional || there && (p.Role != platform.RoleExtra || !blank(text)) {
+			continue
+		}
+		return nil, &collector.Error{Step: collector.StepJudge, Kind: collector.ErrPartMissing,
+			Do: fmt.Sprintf("The device did not show part %q (%s)%s", p.Name, p.Source, noted(c.Texts, p.Name))}
+	}
 	proofs, err := rules.Judge(texts, stand.LastGoodSize)
 	if err != nil {
 		return proofs, err
 	}
-	for _, p := range rules.Spec().Parts {
-		if _, there := texts[p.Name]; p.Role == platform.RoleExtra && !p.Optional && (!there || blank(texts[p.Name])) {
-			return proofs, &collector.Error{Step: collector.StepJudge, Kind: collector.ErrPartMissing,
-				Do: fmt.Sprintf("The device did not show part %q (%s)%s", p.Name, p.Source, noted(c.Texts, p.Name))}
-		}
+	if !proved(proofs) {
+		return proofs, &collector.Error{Step: collector.StepJudge, Kind: collector.ErrProofMissing,
+			Do: fmt.Sprintf("Nothing in the definition of %s proves that a text is whole", rules.Spec().Name)}
 	}
 	// The evaluator knows this rule too. It stands here once more because no
 	// definition may be able to switch it off.
@@ -147,6 +153,17 @@ func judge(rules rules, stand Ground, c *Capture) ([]platform.Proof, error) {
 			Do: fmt.Sprintf("Platform %s is known from documents only, so a person has to look at the first capture", spec.Name)}
 	}
 	return proofs, nil
+}
+
+// proved reports whether one of the proofs says that a text is whole: full
+// rights and a likely size alone do not.
+func proved(proofs []platform.Proof) bool {
+	for _, p := range proofs {
+		if p.Rule != "rights" && p.Rule != "size" {
+			return true
+		}
+	}
+	return false
 }
 
 func noted(texts []Text, part string) string {

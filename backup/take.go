@@ -111,16 +111,17 @@ func (b *Backups) read(ctx context.Context, run *inventory.Run, dev inventory.De
 	if n := s.Negotiated(); n.Weak {
 		c.Weak = fmt.Sprintf("%s, %s, %s, %s", n.KeyExchange, n.HostKey, n.Cipher, n.MAC)
 	}
-	return readParts(ctx, s, dev, rules.Spec().Parts, c, progress)
+	return readParts(ctx, s, dev, rules, c, progress)
 }
 
 // readParts reads the texts of a backup in the order of the definition. A
 // refusal of a part other than the running config is noted: whether the capture
 // can be trusted without it is judged later.
-func readParts(ctx context.Context, s platform.Talker, dev inventory.Device, parts []platform.Part, c *Capture, progress func(string)) error {
-	for _, p := range parts {
+func readParts(ctx context.Context, s platform.Talker, dev inventory.Device, rules rules, c *Capture, progress func(string)) error {
+	shell := !rules.Dialogue().ExecOnly
+	for _, p := range rules.Spec().Parts {
 		progress("command " + p.Name)
-		raw, err := readPart(ctx, s, dev, p)
+		raw, err := readPart(ctx, s, dev, p, shell)
 		t := Text{Part: p.Name, Role: p.Role, Raw: raw}
 		if err != nil {
 			if p.Role == platform.RoleRunning && !p.Optional || !refusal(err) {
@@ -133,21 +134,27 @@ func readParts(ctx context.Context, s platform.Talker, dev inventory.Device, par
 	return nil
 }
 
-func readPart(ctx context.Context, s platform.Talker, dev inventory.Device, p platform.Part) ([]byte, error) {
+// readPart reads one part by its way. Where a device does not do exec requests
+// and there is a shell, the command goes there.
+func readPart(ctx context.Context, s platform.Talker, dev inventory.Device, p platform.Part, shell bool) ([]byte, error) {
 	switch p.Via {
 	case platform.ViaFile:
 		return s.File(ctx, p.Source)
 	case platform.ViaExec:
 		out, err := s.Exec(ctx, p.Source)
+		kind := collector.KindOf(err)
+		if shell && ctx.Err() == nil && (kind == collector.ErrCommandRejected || kind == collector.ErrTimedOut) {
+			break
+		}
 		if err == nil && out.ExitStatus > 0 {
 			err = &collector.Error{Device: dev.Name, Step: collector.StepCommand, Kind: collector.ErrCommandRejected,
-				Seen: collector.Seen(out.Text), Do: fmt.Sprintf("%q ended with status %d; run it by hand with the same account", p.Source, out.ExitStatus)}
+				Seen: collector.Seen(append(out.Text[:len(out.Text):len(out.Text)], out.Stderr...)),
+				Do:   fmt.Sprintf("%q ended with status %d; run it by hand with the same account", p.Source, out.ExitStatus)}
 		}
 		return out.Text, err
-	default:
-		out, err := s.Run(ctx, p.Source)
-		return out.Text, err
 	}
+	out, err := s.Run(ctx, p.Source)
+	return out.Text, err
 }
 
 // refusal reports whether the device answered that it will not show a part: the

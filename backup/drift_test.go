@@ -1,0 +1,291 @@
+package backup_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"muster/backup"
+	"muster/inventory"
+)
+
+// told lists the drift events since an id, as "kind opened|closed".
+func (h *house) told(after int64) string {
+	h.t.Helper()
+	var out []string
+	for _, e := range h.events(after) {
+		if e.Kind != inventory.EventDrift {
+			continue
+		}
+		var d backup.Drift
+		if err := json.Unmarshal(e.Data, &d); err != nil {
+			h.t.Fatal(err)
+		}
+		word := " opened"
+		if d.Closed {
+			word = " closed"
+		}
+		if d.Device != e.Device || !strings.HasPrefix(d.Message, d.Device+": ") {
+			h.t.Errorf("event %+v tells %+v", e, d)
+		}
+		out = append(out, string(d.Kind)+word)
+	}
+	return strings.Join(out, ", ")
+}
+
+func (h *house) wantDrift(want string) {
+	h.t.Helper()
+	if got := h.drift(); got != want {
+		h.t.Errorf("drift %q, want %q", got, want)
+	}
+}
+
+func TestChangeOpensDriftAndRevertClosesIt(t *testing.T) {
+	h := newHouse(t, "r1")
+	h.want(backup.Stored, 1, config("hostname r1", "interface Gi1", "interface Gi2"))
+	h.wantDrift("")
+	at := h.last()
+	h.want(backup.Stored, 2, config("hostname r1", "interface Gi1", "interface Gi2", "ntp server 192.0.2.1"))
+	opened := h.now
+	h.wantDrift("changed +1 -0")
+	h.want(backup.Unchanged, 2, config("hostname r1", "interface Gi1", "interface Gi2", "ntp server 192.0.2.1"))
+	if got := h.told(at); got != "changed opened" {
+		t.Errorf("told %s", got)
+	}
+	h.want(backup.Stored, 3, config("hostname r1", "interface Gi1", "interface Gi2", "ntp server 192.0.2.1", "ntp server 192.0.2.2"))
+	h.wantDrift("changed +2 -0")
+	d, err := h.backups.Drifts(t.Context())
+	if err != nil || len(d) != 1 || !d[0].Since.Equal(opened) {
+		t.Errorf("since the last change and not since the first: %+v, %v", d, err)
+	}
+	at = h.last()
+	h.want(backup.Stored, 4, config("hostname r1", "interface Gi1", "interface Gi2"))
+	h.wantDrift("")
+	if got := h.told(at); got != "changed closed" {
+		t.Errorf("told %s", got)
+	}
+	vs, err := h.backups.Versions(t.Context(), h.id())
+	if err != nil || !vs[0].Approved || vs[1].Approved || vs[2].Approved || !vs[3].Approved {
+		t.Errorf("a version with the approved text approves itself: %+v, %v", vs, err)
+	}
+	h.sound()
+}
+
+func TestApprovalByPersonAgeAndAtOnce(t *testing.T) {
+	h := newHouse(t, "r1", "r2", "r3")
+	policies := map[string]backup.ApprovalPolicy{"r1": {Manual: true}, "r2": {After: 7 * 24 * time.Hour}, "r3": {}}
+	for i := range h.devices {
+		h.policy = policies[h.devices[i].Name]
+		h.takeOf(i, config("a"))
+		h.takeOf(i, config("b"))
+	}
+	open := func() string {
+		d, err := h.backups.Drifts(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, x := range d {
+			names = append(names, x.Device)
+		}
+		return strings.Join(names, ",")
+	}
+	if got := open(); got != "r1,r2" {
+		t.Fatalf("changed: %s", got)
+	}
+	h.backups = backupsWith(h, func(d inventory.Device) backup.ApprovalPolicy { return policies[d.Name] })
+	for _, step := range []struct {
+		days, approved int
+		open           string
+	}{{6, 0, "r1,r2"}, {7, 1, "r1"}, {400, 0, "r1"}} {
+		at := h.now.Add(-2 * 24 * time.Hour).Add(time.Duration(step.days) * 24 * time.Hour) // r2's version is two nights old
+		n, err := h.backups.ApproveDue(t.Context(), at)
+		if err != nil || n != step.approved || open() != step.open {
+			t.Errorf("after %d days: %d approved, open %s, %v", step.days, n, open(), err)
+		}
+	}
+	at := h.last()
+	if v, err := h.backups.Approve(t.Context(), h.id(), "ops"); err != nil || v != 2 {
+		t.Errorf("approve: %d, %v", v, err)
+	}
+	if got := open(); got != "" || h.told(at) != "changed closed" {
+		t.Errorf("open %q, told %s", got, h.told(at))
+	}
+	log, err := h.store.AuditLog(t.Context(), "r1", 0)
+	if err != nil || len(log) != 1 || log[0].Who != "ops" || log[0].Action != "config approve" || log[0].Detail != "version 2" {
+		t.Errorf("audit %+v, %v", log, err)
+	}
+}
+
+func TestUnsavedOpensAtOnceAndCloses(t *testing.T) {
+	h := newHouse(t, "r1")
+	box := h.box()
+	box.answers["/startup"] = config("hostname r1")
+	h.want(backup.Stored, 1, config("hostname r1"))
+	h.wantDrift("")
+	h.want(backup.Stored, 2, config("hostname r1", "interface Gi9"))
+	h.wantDrift("changed +1 -0, unsaved +1 -0")
+	var w bytes.Buffer
+	if err := h.backups.DiffUnsaved(t.Context(), &w, h.id()); err != nil {
+		t.Fatal(err)
+	}
+	_, got, _ := strings.Cut(w.String(), "@@\n")
+	if want := " version 7\n hostname r1\n+interface Gi9\n end\n"; got != want {
+		t.Errorf("diff\n%s\nwant\n%s", got, want)
+	}
+	// Unreadable or empty is not known: it neither opens nor closes anything.
+	at := h.last()
+	box.answers["/startup"] = "\n"
+	h.want(backup.Unchanged, 2, config("hostname r1", "interface Gi9"))
+	delete(box.answers, "/startup")
+	h.want(backup.Unchanged, 2, config("hostname r1", "interface Gi9"))
+	h.wantDrift("changed +1 -0, unsaved +1 -0")
+	if got := h.told(at); got != "" {
+		t.Errorf("told %s", got)
+	}
+	if err := h.backups.DiffUnsaved(t.Context(), &w, h.id()); !errors.Is(err, backup.ErrNotStored) || !strings.Contains(err.Error(), "not known") {
+		t.Errorf("diff of what is not known: %v", err)
+	}
+	box.answers["/startup"] = config("hostname r1", "interface Gi9") // saved
+	h.want(backup.Unchanged, 2, config("hostname r1", "interface Gi9"))
+	h.wantDrift("changed +1 -0")
+	if n := h.count("SELECT count(*) FROM version"); n != 2 {
+		t.Errorf("%d versions: the startup part made one", n)
+	}
+}
+
+func TestUnreadableStartupIsNeverUnsaved(t *testing.T) {
+	for name, startup := range map[string]string{"empty": "", "blank": " \n", "not there": "-"} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, "r1")
+			if startup != "-" {
+				h.box().answers["/startup"] = startup
+			}
+			h.want(backup.Stored, 1, config("hostname r1"))
+			h.wantDrift("")
+		})
+	}
+}
+
+func TestUnsavedSeesAChangedSecretAndNotAReencryptedOne(t *testing.T) {
+	h := newHouse(t, "r1")
+	h.box().answers["/startup"] = config("password hunter2", "enc AAA")
+	h.want(backup.Stored, 1, config("password hunter2", "enc BBB"))
+	h.wantDrift("")
+	h.want(backup.Stored, 2, config("password hunter3", "enc CCC"))
+	h.wantDrift("changed +1 -1, unsaved +1 -1")
+}
+
+func TestBaselineIsHeldUntilItIsLetGo(t *testing.T) {
+	h := newHouse(t, "r1")
+	h.policy = backup.ApprovalPolicy{}
+	h.want(backup.Stored, 1, config("a"))
+	if v, err := h.backups.Pin(t.Context(), h.id(), 0, "ops"); err != nil || v != 1 {
+		t.Fatalf("pin: %d, %v", v, err)
+	}
+	h.wantDrift("")
+	h.want(backup.Stored, 2, config("b"))
+	h.wantDrift("off-baseline +1 -1")
+	var w bytes.Buffer
+	if err := h.backups.DiffBaseline(t.Context(), &w, h.id()); err != nil || !strings.Contains(w.String(), "-a\n+b\n") {
+		t.Errorf("%s, %v", w.String(), err)
+	}
+	h.want(backup.Stored, 3, config("a"))
+	h.wantDrift("")
+	h.want(backup.Stored, 4, config("c"))
+	h.wantDrift("off-baseline +1 -1")
+	at := h.last()
+	if err := h.backups.Unpin(t.Context(), h.id(), "ops"); err != nil {
+		t.Fatal(err)
+	}
+	h.wantDrift("")
+	if got := h.told(at); got != "off-baseline closed" {
+		t.Errorf("told %s", got)
+	}
+	if err := h.backups.DiffBaseline(t.Context(), &w, h.id()); !errors.Is(err, backup.ErrNotStored) {
+		t.Errorf("%v", err)
+	}
+	if _, err := h.backups.Pin(t.Context(), h.id(), 9, "ops"); !errors.Is(err, backup.ErrNotStored) {
+		t.Errorf("pin what is not there: %v", err)
+	}
+}
+
+func TestSameChangeOnManyDevicesIsOneGroup(t *testing.T) {
+	names := []string{"r1", "r2", "r3", "r4"}
+	h := newHouse(t, names...)
+	for i, n := range names {
+		h.takeOf(i, config("hostname "+n, "password secret-of-"+n, strings.Repeat("interface x\n", i)))
+	}
+	for i, n := range names {
+		extra := "snmp-server contact noc"
+		if n == "r4" {
+			extra = "snmp-server contact me"
+		}
+		// A new secret each, which differs from device to device.
+		h.takeOf(i, config("hostname "+n, "password newsecret-of-"+n, strings.Repeat("interface x\n", i), extra))
+	}
+	d, err := h.backups.Drifts(t.Context())
+	if err != nil || len(d) != 4 {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	if d[0].Group == "" || d[0].Group != d[1].Group || d[1].Group != d[2].Group || d[3].Group == d[0].Group {
+		t.Errorf("groups %q %q %q %q", d[0].Group, d[1].Group, d[2].Group, d[3].Group)
+	}
+}
+
+func TestDiscardKeepsWhatStood(t *testing.T) {
+	h := newHouse(t, "r1")
+	h.want(backup.Stored, 1, config("a"))
+	h.want(backup.Quarantined, 1, "version 7\na")
+	st, err := h.backups.Standings(t.Context(), h.now)
+	if err != nil || st[h.id()].State != backup.QuarantineHeld {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if err := h.backups.Discard(t.Context(), h.id(), "ops"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.backups.Discard(t.Context(), h.id(), "ops"); !errors.Is(err, backup.ErrNothingWaits) {
+		t.Errorf("discard twice: %v", err)
+	}
+	if n := h.count("SELECT count(*) FROM text WHERE kind = 'raw'"); n != 1 {
+		t.Errorf("%d raw texts: the discarded one is still there", n)
+	}
+	st, err = h.backups.Standings(t.Context(), h.now)
+	if err != nil || st[h.id()].State != backup.FailedLast {
+		t.Errorf("%+v, %v", st, err)
+	}
+	h.want(backup.Unchanged, 1, config("a"))
+	h.sound()
+}
+
+func TestGoodCaptureSupersedesTheOneThatWaits(t *testing.T) {
+	h := newHouse(t, "r1")
+	h.want(backup.Stored, 1, config("a"))
+	h.want(backup.Quarantined, 1, "version 7\na")
+	h.want(backup.Unchanged, 1, config("a"))
+	if _, err := h.backups.Accept(t.Context(), h.id(), "ops"); !errors.Is(err, backup.ErrNothingWaits) {
+		t.Errorf("accept: %v", err)
+	}
+	if n := h.count("SELECT count(*) FROM quarantine WHERE decision = 'superseded'"); n != 1 {
+		t.Error("it still waits")
+	}
+}
+
+func TestFailureLeavesTheOneThatWaits(t *testing.T) {
+	h := newHouse(t, "r1")
+	h.want(backup.Quarantined, 0, "version 7\na")
+	h.box().open = errTold
+	if r := h.night(0); r.Outcome != backup.Failed || !strings.Contains(r.Message, "told to fail") {
+		t.Errorf("%+v", r)
+	}
+	if v, err := h.backups.Accept(t.Context(), h.id(), "ops"); err != nil || v != 1 {
+		t.Errorf("accept: %d, %v", v, err)
+	}
+	if got := h.text(backup.Which{Raw: true}); got != "version 7\na" {
+		t.Errorf("raw %q", got)
+	}
+	h.sound()
+}
