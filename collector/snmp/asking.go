@@ -28,6 +28,8 @@ type sweep struct {
 	limiter *rate.Limiter
 	v4, v6  *net.UDPConn
 
+	unusable []*collector.Error // credentials
+
 	base    uint32    // request-id of host 0 in round 0; see id
 	rounds  [][]int32 // the hosts that have a step of this number
 	events  chan event

@@ -83,7 +83,7 @@ func (s *Session) insist(ctx context.Context, q query) ([]gosnmp.SnmpPDU, *troub
 			return vars, nil
 		}
 		last = t
-		if ctx.Err() != nil || t.why != silent && t.why != garbled {
+		if ctx.Err() != nil || !t.passing() {
 			break
 		}
 	}

@@ -1,6 +1,7 @@
 package snmp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -265,13 +266,18 @@ func (s *Session) choosePriv(ctx context.Context, forms []string) error {
 	return s.fail(ctx, collector.StepSystem, last)
 }
 
-// firstGet gets oids into s.scalars. An agent that answers at all has accepted
-// the credential, even where it shows nothing.
+// firstGet gets oids into s.scalars. An agent that answers has accepted the
+// credential, even where it shows nothing.
 func (s *Session) firstGet(ctx context.Context, oids []string) error {
 	var answered bool
-	t := s.getAll(ctx, oids, func(string, *trouble) { answered = true })
-	if t != nil && !answered && len(s.scalars) == 0 {
-		return s.fail(ctx, collector.StepSystem, t)
+	var unread *trouble
+	t := s.getAll(ctx, oids, func(_ string, t *trouble) {
+		answered = answered || t.why == status
+		unread = t
+		s.blame(s.errorAt(collector.StepSystem, t))
+	})
+	if !answered && len(s.scalars) == 0 {
+		return s.fail(ctx, collector.StepSystem, cmp.Or(t, unread))
 	}
 	if t != nil {
 		s.dead = t

@@ -85,7 +85,7 @@ func (s *Session) Read(ctx context.Context) (Reading, error) {
 	defer cancel()
 	defer s.watch(bounded)()
 
-	s.faults, s.misfits = nil, nil
+	s.misfits = nil
 	s.system = s.readSystem()
 	present := s.lookAround(bounded)
 	walk := func(rows int, tables ...[]spec) {
@@ -121,6 +121,12 @@ func (s *Session) Read(ctx context.Context) (Reading, error) {
 	subtype, _ := s.scalarNumber("lldpLocalSystemData", oidChassisIDType)
 	r.LocalChassisID = chassisID(subtype, s.scalarBytes("lldpLocalSystemData", oidChassisID))
 	s.blameMisfits()
+	if s.scalars[oidSysDescr].shape == absent && s.scalars[oidSysObjectID].shape == absent && s.dead == nil {
+		s.blame(&collector.Error{
+			Device: s.target.Device, Addr: s.target.Addr, Step: collector.StepSystem, Kind: collector.ErrRightsMissing,
+			Seen: "neither sysDescr nor sysObjectID", Do: "Widen the view that the device gives credential " + s.target.Credential.Name,
+		})
+	}
 	if s.changes > 0 {
 		s.blame(s.errorAt(collector.StepEngine, &trouble{why: renewed, err: fmt.Errorf("the engine began anew %d times", s.changes)}))
 	}

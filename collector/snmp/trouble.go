@@ -22,6 +22,7 @@ const (
 	refused             // ICMP: nothing listens there
 	noRoute             // the kernel could not send, or ICMP: unreachable
 	garbled             // an answer that cannot be read, or makes no sense
+	unsigned            // an answer that the user's key did not sign
 	status              // an answer with an error-status
 	rejected            // a Report: the user, the level or a key is wrong
 	renewed             // a Report or silence of keys: the engine began anew
@@ -38,6 +39,9 @@ type trouble struct {
 	strays int              // datagrams that answered something else
 	err    error
 }
+
+// passing reports whether asking once more may bring an answer.
+func (t *trouble) passing() bool { return t.why == silent || t.why == garbled || t.why == unsigned }
 
 // troubleOf sorts an error of the library or the socket.
 func troubleOf(err error) *trouble {
@@ -64,6 +68,8 @@ func troubleOf(err error) *trouble {
 	case errors.Is(err, gosnmp.ErrMaxRetriesExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
 		errors.As(err, &timeout) && timeout.Timeout():
 		t.why = silent
+	case strings.Contains(err.Error(), "is not authentic"): // gosnmp has no value for it
+		t.why = unsigned
 	case errors.Is(err, gosnmp.ErrNotInTimeWindow), errors.Is(err, gosnmp.ErrUnknownEngineID):
 		t.why = renewed
 	case errors.Is(err, gosnmp.ErrUnknownUsername):
@@ -100,7 +106,10 @@ func (s *Session) errorAt(step collector.Step, t *trouble) *collector.Error {
 	case silent:
 		e.Kind = collector.ErrTimedOut
 		e.Do = s.doAboutSilence(step, v3, name)
-		if t.strays > 0 {
+		if errors.Is(t.err, errTableTime) {
+			e.Seen = errTableTime.Error()
+			e.Do = "Look at the load of the device, and read it again later"
+		} else if t.strays > 0 {
 			e.Seen = fmt.Sprintf("%d datagrams that answer no question of ours", t.strays)
 		}
 	case refused:
@@ -124,6 +133,10 @@ func (s *Session) errorAt(step collector.Step, t *trouble) *collector.Error {
 			reportLevel:      "Give credential " + name + " the authentication and privacy that the device asks of this user",
 			reportDecryption: "Correct the privacy password or protocol of credential " + name,
 		}[t.report]
+	case unsigned:
+		e.Kind = collector.ErrImplausible
+		e.Seen = "an answer that the key of the user did not sign"
+		e.Do = fmt.Sprintf("Find out what else answers for %s", s.target.Addr.Addr())
 	case renewed:
 		e.Kind = collector.ErrClosed
 		e.Seen = string(t.report)

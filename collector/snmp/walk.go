@@ -24,6 +24,8 @@ const (
 	streakToGrow    = 8  // pages without trouble after which the ceiling doubles
 )
 
+var errTableTime = fmt.Errorf("rows came too slowly: the walk took more than %s", mostTableTime)
+
 // column is one column of a table as it was walked.
 type column struct {
 	oid   string // leading dot
@@ -137,7 +139,7 @@ func (s *Session) stopped(ctx context.Context, since time.Time) *trouble {
 	case ctx.Err() != nil:
 		return &trouble{why: silent, err: context.Cause(ctx)}
 	case time.Since(since) > mostTableTime:
-		return &trouble{why: silent, err: fmt.Errorf("the table took more than %s", mostTableTime)}
+		return &trouble{why: silent, err: errTableTime}
 	}
 	return nil
 }
@@ -152,7 +154,7 @@ func (s *Session) salvage(ctx context.Context, active []*column, rows int, since
 	case s.version == gosnmp.Version1 && t.why == status && t.status == gosnmp.NoSuchName && len(active) == 1:
 		active[0].done = true
 		return
-	case t.why != silent && t.why != garbled && t.why != status:
+	case !t.passing() && t.why != status:
 		s.dead = t
 	case t.why == silent && ctx.Err() == nil && !s.alive(ctx):
 		s.dead = t
@@ -202,7 +204,7 @@ func (s *Session) page(ctx context.Context, active []*column, rows int) ([]gosnm
 		case t.why == silent:
 			s.ceiling, s.streak = max(1, q.repetitions/2), 0
 			try++
-		case t.why == garbled:
+		case t.why == garbled, t.why == unsigned:
 			try++
 		default:
 			return nil, t
@@ -214,9 +216,8 @@ func (s *Session) page(ctx context.Context, active []*column, rows int) ([]gosnm
 // repetitions is how many rows the next GETBULK asks for.
 func (s *Session) repetitions(active []*column, rows int) int {
 	n := min(max(valuesPerPage/len(active), minRepetitions), mostRepetitions)
-	if rows > 0 {
-		left := rows - len(active[0].cells)
-		n = min(n, max(left, 0)+1) // one more shows the end
+	if left := rows - len(active[0].cells); rows > 0 && left >= 0 {
+		n = min(n, left+1) // one more shows the end
 	}
 	return max(1, min(n, s.ceiling))
 }
