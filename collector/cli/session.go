@@ -13,6 +13,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -252,7 +253,11 @@ func (s *Session) seen() []byte {
 		return nil
 	}
 	s.con.drain()
-	return s.con.tail(collector.SeenLimit * 2)
+	const n = 2 * collector.SeenLimit
+	if b := s.con.t.unseen(n); b != nil {
+		return append(bytes.Clone(s.con.lines[max(0, len(s.con.lines)-n):]), b...)
+	}
+	return s.con.tail(n)
 }
 
 // waitError is the error for a wait without a verdict.

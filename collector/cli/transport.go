@@ -91,6 +91,7 @@ func (t *terminal) Open(*transport.Args) error {
 // Close ends Read. The pumps end with the connection.
 func (t *terminal) Close() error {
 	t.once.Do(func() { close(t.done) })
+	signal(t.wake)
 	return nil
 }
 
@@ -232,6 +233,17 @@ func (t *terminal) flush() {
 	signal(t.more)
 }
 
+// unseen is the end of what nobody was handed yet, with the line under way; nil
+// where the console has it all.
+func (t *terminal) unseen(n int) []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.fresh {
+		return nil
+	}
+	return bytes.Clone(t.clean.out[max(0, len(t.clean.out)-n):])
+}
+
 // status is what the console has to know beside the text.
 type status struct {
 	got      int64
@@ -244,7 +256,13 @@ type status struct {
 func (t *terminal) status() status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return status{t.got, t.last, t.fresh || t.inFlight, t.ended, t.tooLarge}
+	st := status{t.got, t.last, t.fresh || t.inFlight, t.ended, t.tooLarge}
+	select {
+	case <-t.done: // Close: nothing is handed on any more
+		st.ended, st.pending = true, false
+	default:
+	}
+	return st
 }
 
 // wiping makes the pager void that the console is about to answer. It is false
