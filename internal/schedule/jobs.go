@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"muster/backup"
 	"muster/collector"
@@ -42,8 +41,6 @@ type Backup struct {
 	Access  beginner
 	Backups taker
 	Devices Devices
-	// Again says which results are worth a second try in the same run; nil: Passing.
-	Again func(backup.Result) bool
 }
 
 // Name is JobBackup.
@@ -89,24 +86,11 @@ func (w *backupWork) Do(ctx context.Context, spec Spec, step func(string)) Outco
 	if res.Device == "" {
 		res.Device = dev.Name
 	}
-	again := w.Again
-	if again == nil {
-		again = func(r backup.Result) bool { return Passing(r.Kind) }
-	}
 	return Outcome{
 		Outcome: string(res.Outcome), Failed: res.Outcome == backup.Failed || res.Outcome == backup.Quarantined,
 		Step: res.Step, Kind: res.Kind, Message: res.Message, Result: res,
-		Again: res.Outcome == backup.Failed && again(res),
+		Again: res.Outcome == backup.Failed && backup.Retryable(res.Kind),
 	}
-}
-
-// Passing reports whether a fault of this kind is worth one further try a little
-// later: the device or the line was busy. Nothing that counts as an attempt to
-// log in is.
-func Passing(k collector.Kind) bool {
-	return slices.Contains([]collector.Kind{
-		collector.ErrTimedOut, collector.ErrClosed, collector.ErrBusy, collector.ErrIncomplete,
-	}, k)
 }
 
 // sweeper finds what answers and reads it: inventory.Discovery.
@@ -171,7 +155,7 @@ func (w *discoveryWork) Do(ctx context.Context, spec Spec, step func(string)) Ou
 	return Outcome{
 		Outcome: string(res.Outcome), Failed: res.Outcome == inventory.OutcomeFailed,
 		Step: res.Step, Kind: res.Kind, Message: res.Message, Result: res,
-		Again: res.Outcome == inventory.OutcomeFailed && Passing(res.Kind),
+		Again: res.Outcome == inventory.OutcomeFailed && backup.Retryable(res.Kind),
 	}
 }
 

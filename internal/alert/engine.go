@@ -1,0 +1,398 @@
+package alert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"muster/inventory"
+)
+
+// Options tunes Alerts. The zero value is right for use, but for Devices.
+type Options struct {
+	Log  *slog.Logger     // nil: slog.Default
+	Now  func() time.Time // nil: time.Now
+	Zone *time.Location   // of times in messages and of DigestAt; nil: UTC
+
+	// Devices lists all devices as they are now: sites, platforms, who is managed,
+	// how many answer.
+	Devices func(ctx context.Context) ([]inventory.Device, error)
+	// Overdue lists managed devices whose newest good backup is older than a time;
+	// nil: backup-overdue is not told.
+	Overdue func(ctx context.Context, before time.Time) ([]Overdue, error)
+	// Recheck starts reading the texts of devices again, at the end of the grace of
+	// unsaved; nil: unsaved is told as it was read first.
+	Recheck func(ctx context.Context, devices []int64)
+
+	Company      time.Duration // wait of notifications that come in numbers, so that they go out as one; 0: 30 s. Negative: none
+	DigestAt     time.Duration // time of day of the digest; 0: 8 h, i.e. 08:00
+	OverdueAfter time.Duration // 0: 72 h
+	DownAfter    time.Duration // a receiver that fails for as long is an alert; 0: 5 min
+	Backoff      time.Duration // wait after the first failed delivery, doubled each time up to 10 min; 0: 10 s
+	KeepTrying   time.Duration // a delivery older than this is given up; 0: 7 days
+	Attempt      time.Duration // one attempt takes at most as long; 0: 30 s
+}
+
+func (o Options) withDefaults() Options {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Zone == nil {
+		o.Zone = time.UTC
+	}
+	if o.Devices == nil {
+		o.Devices = func(context.Context) ([]inventory.Device, error) { return nil, nil }
+	}
+	def(&o.Company, 30*time.Second)
+	o.Company = max(o.Company, 0)
+	def(&o.DigestAt, 8*time.Hour)
+	def(&o.OverdueAfter, 72*time.Hour)
+	def(&o.DownAfter, 5*time.Minute)
+	def(&o.Backoff, 10*time.Second)
+	def(&o.KeepTrying, 7*24*time.Hour)
+	def(&o.Attempt, 30*time.Second)
+	return o
+}
+
+// Overdue is a device that was not backed up for too long.
+type Overdue struct {
+	DeviceID int64
+	Device   string
+	LastGood time.Time // zero: never; then the time since it is managed, or leave the device out
+}
+
+const (
+	batchSize  = 500              // events in one transaction
+	housekeep  = 10 * time.Minute // between two looks at what only time brings
+	storeWait  = 5 * time.Second  // after an error of the store
+	noveltyAge = 24 * time.Hour   // a new device is none any more
+)
+
+// Alerts turns events into alerts and messages. Its methods may be called from
+// any goroutine.
+type Alerts struct {
+	store  Store
+	o      Options
+	outbox *outbox
+
+	mu        sync.Mutex // one step at a time; guards what follows
+	routes    []Route
+	receivers []Receiver
+	looked    time.Time // when housekeep was last
+
+	waking sync.Mutex // guards what follows
+	wake   context.CancelFunc
+	asked  bool // a wake that came while nobody waited
+}
+
+// New makes Alerts. Nothing is told before Set has said to whom.
+func New(store Store, o Options) *Alerts {
+	a := &Alerts{store: store, o: o.withDefaults()}
+	a.outbox = newOutbox(a)
+	return a
+}
+
+// Set says who is told of what, at the start and at every reload. Where something
+// is wrong with it nothing changes and all faults are said.
+func (a *Alerts) Set(routes []Route, receivers []Receiver) error {
+	if faults := check(routes, receivers); len(faults) > 0 {
+		return errors.Join(faults...)
+	}
+	a.mu.Lock()
+	a.routes, a.receivers = slices.Clone(routes), slices.Clone(receivers)
+	a.mu.Unlock()
+	a.outbox.set(receivers)
+	a.poke()
+	return nil
+}
+
+// Run works on events and delivers messages until ctx ends, and returns when
+// nothing of it goes on. What was not delivered waits for the next Run.
+func (a *Alerts) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { a.outbox.run(ctx) })
+	var said string
+	for ctx.Err() == nil {
+		at, next, err := a.Step(ctx)
+		if err != nil && ctx.Err() == nil {
+			if err.Error() != said {
+				a.o.Log.Error("alerts were not brought up to date", "err", err)
+				said = err.Error()
+			}
+			pause(ctx, storeWait)
+			continue
+		}
+		said = ""
+		a.await(ctx, at, next)
+	}
+}
+
+// await waits for an event after the given one, for a poke, or until a time.
+func (a *Alerts) await(ctx context.Context, after int64, until time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, max(until.Sub(a.o.Now()), 0))
+	defer cancel()
+	a.waking.Lock()
+	a.wake = cancel
+	if a.asked {
+		cancel()
+	}
+	a.asked = false
+	a.waking.Unlock()
+	if err := a.store.WaitEvents(ctx, after); err != nil && ctx.Err() == nil {
+		pause(ctx, storeWait) // the store is ill or closed; Step will say so
+	}
+	a.waking.Lock()
+	a.wake = nil
+	a.waking.Unlock()
+}
+
+// poke makes Run look again.
+func (a *Alerts) poke() {
+	a.waking.Lock()
+	defer a.waking.Unlock()
+	if a.wake == nil {
+		a.asked = true
+		return
+	}
+	a.wake()
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// Step works on all events that there are and on all notifications that are due,
+// once. It returns the last event that was worked on and when the next step is
+// due at the latest. Run calls it; a command that ends soon calls it once.
+func (a *Alerts) Step(ctx context.Context) (at int64, next time.Time, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for {
+		n, err := a.work(ctx, &at)
+		if err != nil {
+			return at, next, err
+		}
+		if n < batchSize {
+			break
+		}
+	}
+	if now := a.o.Now(); now.Sub(a.looked) >= housekeep {
+		if err := a.timely(ctx, now); err != nil {
+			return at, next, err
+		}
+		a.looked = now
+	}
+	next, err = a.tell(ctx)
+	return at, next, err
+}
+
+func (a *Alerts) policy() *policy {
+	return &policy{routes: a.routes, company: a.o.Company, zone: a.o.Zone}
+}
+
+// work turns one batch of events into alerts. at is set to the cursor.
+func (a *Alerts) work(ctx context.Context, at *int64) (n int, err error) {
+	from, err := a.store.Cursor(ctx, CursorName)
+	if err != nil {
+		return 0, err
+	}
+	*at = from
+	events, err := a.store.Events(ctx, from, batchSize)
+	if err != nil || len(events) == 0 {
+		return 0, err
+	}
+	x, err := a.pass(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range events {
+		changes, err := changesOf(e, x.world)
+		if err != nil { // it will not become readable: going on without it loses one alert, stopping all
+			a.o.Log.ErrorContext(ctx, "event was not understood", "task", "alert", "device", e.Device, "kind", string(e.Kind), "err", err)
+			continue
+		}
+		for _, c := range changes {
+			x.apply(c)
+		}
+	}
+	to := events[len(events)-1].ID
+	if err := a.store.CommitAlerts(ctx, Batch{From: from, To: to, Alerts: x.settle()}); err != nil {
+		return 0, err
+	}
+	*at = to
+	return len(events), nil
+}
+
+// pass begins a pass over what is in the store now.
+func (a *Alerts) pass(ctx context.Context) (*pass, error) {
+	devices, err := a.o.Devices(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read devices: %w", err)
+	}
+	alive, err := a.store.LiveAlerts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := a.o.Now().UTC()
+	opened := func(k Kind, subject string) int {
+		n, err := a.store.OpenedSince(ctx, k, subject, now.Add(-time.Hour))
+		if err != nil {
+			a.o.Log.WarnContext(ctx, "earlier alerts were not counted", "kind", string(k), "err", err)
+		}
+		return n
+	}
+	return newPass(now, newWorld(devices), a.policy(), alive, opened), nil
+}
+
+// change works changes in that no event brought.
+func (a *Alerts) change(ctx context.Context, changes ...change) error {
+	x, err := a.pass(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		x.apply(c)
+	}
+	if alerts := x.settle(); len(alerts) > 0 {
+		return a.store.CommitAlerts(ctx, Batch{Alerts: alerts})
+	}
+	return nil
+}
+
+// timely works in what only time brings: backups that are overdue, and new
+// devices that are new no more.
+func (a *Alerts) timely(ctx context.Context, now time.Time) error {
+	alive, err := a.store.LiveAlerts(ctx)
+	if err != nil {
+		return err
+	}
+	var changes []change
+	var overdue []Overdue
+	if a.o.Overdue != nil {
+		if overdue, err = a.o.Overdue(ctx, now.Add(-a.o.OverdueAfter)); err != nil {
+			return fmt.Errorf("read overdue backups: %w", err)
+		}
+	}
+	for _, o := range overdue {
+		changes = append(changes, change{opens, BackupOverdue, Member{DeviceID: o.DeviceID, Device: o.Device, Since: o.LastGood}})
+	}
+	for _, al := range alive {
+		for _, m := range al.Members {
+			switch {
+			case al.State != Firing:
+			case al.Kind == NewDevice && now.Sub(m.Since) >= noveltyAge:
+				changes = append(changes, change{moves, NewDevice, m})
+			case al.Kind == BackupOverdue && !slices.ContainsFunc(overdue, func(o Overdue) bool { return o.DeviceID == m.DeviceID }):
+				changes = append(changes, change{closes, BackupOverdue, m})
+			}
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return a.change(ctx, changes...)
+}
+
+// tell puts what is due into the outbox and returns when something is due next.
+func (a *Alerts) tell(ctx context.Context) (next time.Time, err error) {
+	now := a.o.Now().UTC()
+	alive, err := a.store.LiveAlerts(ctx)
+	if err != nil {
+		return next, err
+	}
+	p := a.policy()
+	b, recheck, err := notify(p, alive, now, a.o.Recheck != nil)
+	if err != nil {
+		return next, err
+	}
+	if len(b.Alerts) > 0 {
+		if err := a.store.CommitAlerts(ctx, b); err != nil {
+			return next, err
+		}
+	}
+	if len(recheck) > 0 {
+		a.o.Recheck(ctx, recheck)
+	}
+	var to []string
+	for _, r := range a.receivers {
+		to = append(to, r.Name())
+	}
+	daily, due, err := a.digests(ctx, p, to, now)
+	if err != nil {
+		return next, err
+	}
+	if len(daily.Marks) > 0 {
+		if err := a.store.CommitAlerts(ctx, daily); err != nil {
+			return next, err
+		}
+	}
+	if len(b.Deliveries)+len(daily.Deliveries) > 0 {
+		a.outbox.poke()
+	}
+	next = now.Add(housekeep)
+	if !due.IsZero() && due.Before(next) {
+		next = due
+	}
+	for _, al := range alive {
+		if !al.NotifyAt.IsZero() && al.NotifyAt.Before(next) {
+			next = al.NotifyAt
+		}
+	}
+	return next, nil
+}
+
+// List returns alerts, newest first.
+func (a *Alerts) List(ctx context.Context, f Filter) ([]Alert, error) { return a.store.Alerts(ctx, f) }
+
+// Ack says that somebody has seen an alert and takes care of it: no further
+// notification but the recovery. What does not end by itself (a new device, a
+// clash) ends with it.
+func (a *Alerts) Ack(ctx context.Context, id int64, by, note string) (Alert, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	al, err := a.store.AlertOf(ctx, id)
+	if err != nil {
+		return Alert{}, fmt.Errorf("alert %d: %w", id, err)
+	}
+	if al.State == Resolved {
+		return al, fmt.Errorf("alert %d is over since %s", id, al.ResolvedAt.UTC().Format(time.RFC3339))
+	}
+	now := a.o.Now().UTC()
+	al.AckedBy, al.AckedAt, al.AckNote, al.NotifyAt = by, now, note, time.Time{}
+	if !lasting(al.Kind) {
+		al.State, al.ResolvedAt = Resolved, now
+	}
+	if err := a.store.CommitAlerts(ctx, Batch{Alerts: []*Alert{&al}}); err != nil {
+		return Alert{}, err
+	}
+	return al, nil
+}
+
+// receiverDown tells of a receiver that takes no messages, or takes them again.
+func (a *Alerts) receiverDown(ctx context.Context, receiver string, v verb, since time.Time, seen string) {
+	a.mu.Lock()
+	err := a.change(ctx, change{v, ReceiverDown, Member{Subject: receiver, Since: since, Seen: seen}})
+	a.mu.Unlock()
+	if err != nil && ctx.Err() == nil {
+		a.o.Log.ErrorContext(ctx, "alert about a receiver was not stored", "task", receiver, "err", err)
+	}
+	a.poke()
+}

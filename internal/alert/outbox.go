@@ -1,0 +1,263 @@
+package alert
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	crand "crypto/rand"
+)
+
+// maxBackoff is the longest wait between two attempts at a receiver.
+const maxBackoff = 10 * time.Minute
+
+// outbox hands what waits to receivers: each receiver one message at a time, in
+// order, and no receiver waiting for another.
+type outbox struct {
+	a  *Alerts
+	wg sync.WaitGroup
+
+	mu        sync.Mutex          // guards what follows
+	receivers map[string]Receiver // nil before the first set: nobody is gone yet
+	lines     map[string]*line
+	kick      chan struct{} // capacity 1
+}
+
+// line is how it stands with one receiver.
+type line struct {
+	busy     bool
+	fails    int       // attempts in a row that failed
+	since    time.Time // of the first of them
+	notUntil time.Time // pause after the last of them
+	told     bool      // that it is down; true at the start too, since an earlier process may have said so
+}
+
+func newOutbox(a *Alerts) *outbox {
+	return &outbox{a: a, lines: map[string]*line{}, kick: make(chan struct{}, 1)}
+}
+
+// set replaces the receivers. Their pauses end: a new setting may have mended one.
+func (o *outbox) set(receivers []Receiver) {
+	o.mu.Lock()
+	o.receivers = map[string]Receiver{}
+	for _, r := range receivers {
+		o.receivers[r.Name()] = r
+		if l := o.lines[r.Name()]; l != nil {
+			l.notUntil = time.Time{}
+		} else {
+			o.lines[r.Name()] = &line{told: true}
+		}
+	}
+	o.mu.Unlock()
+	o.poke()
+}
+
+func (o *outbox) poke() {
+	select {
+	case o.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run delivers until ctx ends.
+func (o *outbox) run(ctx context.Context) {
+	defer o.wg.Wait()
+	for {
+		wait, err := o.round(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				o.a.o.Log.ErrorContext(ctx, "outbox was not read", "err", err)
+			}
+			wait = storeWait
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-o.kick:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
+		t.Stop()
+	}
+}
+
+// round gives every idle receiver what is due and returns how long there is
+// nothing to do unless somebody pokes.
+func (o *outbox) round(ctx context.Context) (time.Duration, error) {
+	waiting, err := o.a.store.Outbox(ctx, 1000)
+	if err != nil {
+		return 0, err
+	}
+	now := o.a.o.Now()
+	wait := housekeep
+	due := map[string][]Delivery{}
+	held := map[string]bool{} // receiver and alert with an earlier message that is not through
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.receivers == nil {
+		return wait, nil
+	}
+	for _, d := range waiting {
+		l := o.lines[d.Receiver]
+		if l == nil { // the receiver is gone from the settings
+			l = &line{}
+			o.lines[d.Receiver] = l
+		}
+		if l.busy {
+			continue // pokes when it is through
+		}
+		key := fmt.Sprintf("%s\x00%d", d.Receiver, d.AlertID)
+		next := d.NextAt
+		if l.notUntil.After(next) {
+			next = l.notUntil
+		}
+		if d.AlertID != 0 && held[key] {
+			continue // a recovery must not arrive before its alert
+		}
+		if next.After(now) {
+			held[key] = true
+			wait = min(wait, next.Sub(now))
+			continue
+		}
+		due[d.Receiver] = append(due[d.Receiver], d)
+	}
+	for name, ds := range due {
+		l := o.lines[name]
+		l.busy = true
+		r := o.receivers[name]
+		o.wg.Go(func() {
+			o.serve(ctx, name, r, ds)
+			o.mu.Lock()
+			l.busy = false
+			o.mu.Unlock()
+			o.poke()
+		})
+	}
+	return wait, nil
+}
+
+// serve hands messages to one receiver until one fails.
+func (o *outbox) serve(ctx context.Context, name string, r Receiver, ds []Delivery) {
+	for _, d := range ds {
+		if ctx.Err() != nil {
+			return
+		}
+		if !o.one(ctx, name, r, d) {
+			return
+		}
+	}
+}
+
+// one makes one attempt; false: the receiver gets a pause.
+func (o *outbox) one(ctx context.Context, name string, r Receiver, d Delivery) (went bool) {
+	var err error
+	if r == nil {
+		err = fmt.Errorf("there is no receiver %s any more", name)
+	} else {
+		err = o.attempt(ctx, r, d)
+	}
+	if err != nil && ctx.Err() != nil {
+		return false // stopped from above: not the receiver's fault
+	}
+	now := o.a.o.Now().UTC()
+	d.Attempts++
+	switch {
+	case err == nil:
+		d.DoneAt, d.Error = now, ""
+	case r == nil || now.Sub(d.At) >= o.a.o.KeepTrying:
+		d.DoneAt, d.Error = now, err.Error()
+		o.a.o.Log.ErrorContext(ctx, "message was given up", "task", name, "err", err)
+	default:
+		d.NextAt, d.Error = now.Add(backoff(o.a.o.Backoff, d.Attempts)), err.Error()
+	}
+	// Delivered but not stored means that it goes out again, with the same id.
+	if saveErr := o.a.store.SaveDelivery(context.WithoutCancel(ctx), d); saveErr != nil {
+		o.a.o.Log.ErrorContext(ctx, "delivery was not stored", "task", name, "err", saveErr)
+		o.account(ctx, name, nil, now)
+		return false
+	}
+	if r != nil {
+		o.account(ctx, name, err, now)
+	}
+	return err == nil || r == nil
+}
+
+// attempt hands one message over, within its time; a panic is the receiver's
+// failure.
+func (o *outbox) attempt(ctx context.Context, r Receiver, d Delivery) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, o.a.o.Attempt)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("muster's own fault, please report it: panic: %v", p)
+		}
+	}()
+	var m Message
+	if err := json.Unmarshal(d.Body, &m); err != nil {
+		return fmt.Errorf("read message: %w", err)
+	}
+	return r.Deliver(ctx, m)
+}
+
+// backoff is the wait after the nth failed attempt, a fifth more or less.
+func backoff(base time.Duration, n int) time.Duration {
+	d := base << min(n-1, 16)
+	if d > maxBackoff || d <= 0 {
+		d = maxBackoff
+	}
+	return d - d/5 + rand.N(2*d/5+1)
+}
+
+// account notes how an attempt went: it sets the pause, and opens or resolves the
+// alert about the receiver.
+func (o *outbox) account(ctx context.Context, name string, err error, now time.Time) {
+	o.mu.Lock()
+	l := o.lines[name]
+	tell := false
+	var since time.Time
+	if err == nil {
+		tell = l.told
+		*l = line{busy: l.busy}
+	} else {
+		if l.fails++; l.fails == 1 {
+			l.since = now
+			l.told = false
+		}
+		l.notUntil = now.Add(backoff(o.a.o.Backoff, l.fails))
+		since = l.since
+		if !l.told && now.Sub(l.since) >= o.a.o.DownAfter {
+			l.told, tell = true, true
+		}
+		o.a.o.Log.WarnContext(ctx, "message was not delivered", "task", name, "err", err)
+	}
+	o.mu.Unlock()
+	switch {
+	case tell && err == nil:
+		o.a.receiverDown(ctx, name, closes, now, "")
+	case tell:
+		o.a.receiverDown(ctx, name, opens, since, err.Error())
+	}
+}
+
+// Test sends a message to one receiver now, past the outbox, and returns how that
+// went.
+func (a *Alerts) Test(ctx context.Context, receiver string) error {
+	a.outbox.mu.Lock()
+	r := a.outbox.receivers[receiver]
+	a.outbox.mu.Unlock()
+	if r == nil {
+		return fmt.Errorf("there is no receiver %q. Add it under receivers: in muster.yaml", receiver)
+	}
+	now := a.o.Now().UTC()
+	m := Message{ID: crand.Text(), Event: MessageTest, At: now, Alerts: []Alert{},
+		Subject: "[muster] test", Text: "This is a test: messages of muster arrive here.\n"}
+	d, err := delivery(m, receiver, 0)
+	if err != nil {
+		return err
+	}
+	return a.outbox.attempt(ctx, r, d)
+}

@@ -1,0 +1,366 @@
+package alert
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"muster/collector"
+	"muster/inventory"
+)
+
+const (
+	// groupFrom is how many devices with one cause are one alert.
+	groupFrom = 3
+	// together is how far apart devices of one site may go down and still have
+	// gone down together.
+	together = 10 * time.Minute
+	// newNight is how long after a failed backup another one counts as another
+	// night: second tries and a person's own attempts do not.
+	newNight = 6 * time.Hour
+)
+
+// pass works changes into the alerts that fire. It is a value of one step of the
+// work: made, used and thrown away; nothing in it waits or fails.
+type pass struct {
+	world
+	at      time.Time
+	policy  *policy
+	opened  func(k Kind, subject string) int // in the last hour, for what flaps
+	firing  []*Alert
+	members map[Kind][]Member // conditions in force; those of collector-isolated are unreachable's
+	over    map[string]bool   // by kind and key: was closed as over, not moved
+	touched map[Kind]bool
+	dirty   []*Alert // what is to be stored
+}
+
+func newPass(at time.Time, w world, p *policy, alive []*Alert, opened func(Kind, string) int) *pass {
+	x := &pass{world: w, at: at, policy: p, opened: opened, members: map[Kind][]Member{}, over: map[string]bool{}, touched: map[Kind]bool{}}
+	for _, a := range alive {
+		if a.State != Firing {
+			continue
+		}
+		x.firing = append(x.firing, a)
+		k := family(a.Kind)
+		x.members[k] = append(x.members[k], a.Members...)
+	}
+	return x
+}
+
+// family is the kind under which conditions are kept: unreachable devices are
+// told as such, or as a collector that is isolated.
+func family(k Kind) Kind {
+	if k == CollectorIsolated {
+		return Unreachable
+	}
+	return k
+}
+
+// apply works one change in.
+func (x *pass) apply(c change) {
+	if c.verb == opens {
+		x.open(c.kind, c.m)
+		return
+	}
+	kinds := []Kind{c.kind}
+	if c.kind == "" {
+		kinds = Kinds()
+	}
+	for _, k := range kinds {
+		x.members[k] = slices.DeleteFunc(x.members[k], func(m Member) bool {
+			if !sameCondition(k, m, c.m) {
+				return false
+			}
+			x.touched[k] = true
+			if c.verb == closes {
+				x.over[string(k)+"\x00"+m.key(k)] = true
+			}
+			return true
+		})
+	}
+}
+
+// sameCondition reports whether a change about c means m. One without a device
+// means all conditions with its subject.
+func sameCondition(k Kind, m, c Member) bool {
+	if c.Device == "" && c.DeviceID == 0 {
+		return m.Subject == c.Subject
+	}
+	if m.DeviceID != 0 && c.DeviceID != 0 {
+		return m.DeviceID == c.DeviceID
+	}
+	return m.Device == c.Device
+}
+
+// open puts a condition in force, or brings it up to date.
+func (x *pass) open(k Kind, m Member) {
+	if !x.tells(k, m) || x.toldOtherwise(k, m) {
+		return
+	}
+	x.touched[k] = true
+	if k == Unreachable { // a backup that failed because of it has no alert of its own
+		x.members[BackupFailed] = slices.DeleteFunc(x.members[BackupFailed], func(o Member) bool {
+			told := sameCondition(k, o, m) && unconnected(o)
+			x.touched[BackupFailed] = x.touched[BackupFailed] || told
+			return told
+		})
+	}
+	i := slices.IndexFunc(x.members[k], func(o Member) bool { return o.key(k) == m.key(k) })
+	if i < 0 {
+		m.Fails, m.FailedAt = 1, m.Since
+		x.members[k] = append(x.members[k], m)
+		return
+	}
+	old := &x.members[k][i]
+	m.Fails, m.FailedAt = old.Fails, old.FailedAt
+	if m.Since.Sub(old.FailedAt) >= newNight {
+		m.Fails, m.FailedAt = m.Fails+1, m.Since
+	}
+	m.Since = old.Since // of the condition, not of the event
+	*old = m
+}
+
+// toldOtherwise reports whether another alert tells of the same fault already.
+func (x *pass) toldOtherwise(k Kind, m Member) bool {
+	in := func(kind Kind) bool {
+		return slices.ContainsFunc(x.members[kind], func(o Member) bool {
+			return m.Device != "" && sameCondition(kind, o, Member{DeviceID: m.DeviceID, Device: m.Device})
+		})
+	}
+	switch k {
+	case LoginRejected:
+		return in(CredentialStopped)
+	case BackupFailed:
+		return in(Unreachable) && unconnected(m)
+	}
+	return false
+}
+
+// unconnected reports whether a backup failed before there was a connection.
+func unconnected(m Member) bool {
+	return m.Step == string(collector.StepResolve) || m.Step == string(collector.StepConnect)
+}
+
+// cell is one alert as it should be.
+type cell struct {
+	kind    Kind
+	subject string
+	group   bool
+	members []Member
+}
+
+// settle makes the alerts of all kinds that were touched fit their conditions,
+// and returns what has to be stored.
+func (x *pass) settle() []*Alert {
+	for _, k := range Kinds() {
+		if x.touched[k] {
+			x.reconcile(k, x.partition(k))
+		}
+	}
+	return x.dirty
+}
+
+// partition says which alerts the conditions of a kind make.
+func (x *pass) partition(k Kind) []cell {
+	ms := x.members[k]
+	switch k {
+	case Unreachable:
+		if len(ms) > 0 && x.isolated() {
+			return []cell{{CollectorIsolated, "collector", true, ms}}
+		}
+		return x.bunch(k, ms, func(m Member) string { return m.Site }, wentTogether)
+	case BackupFailed, Quarantined:
+		return x.bunch(k, ms, func(m Member) string { return m.Cause }, func(ms []Member) bool { return len(ms) >= groupFrom })
+	case NewDevice:
+		return bySubject(k, ms, func(Member) string { return "discovery" })
+	case Changed, Unsaved, Pending, OffBaseline, CredentialStopped, IdentityClash, ReceiverDown, StoreProblem:
+		return bySubject(k, ms, func(m Member) string { return cmp.Or(m.Subject, m.Device) })
+	}
+	return bySubject(k, ms, func(m Member) string { return m.Device })
+}
+
+// bySubject makes an alert per subject, in the order of the conditions.
+func bySubject(k Kind, ms []Member, subject func(Member) string) (cells []cell) {
+	at := map[string]int{}
+	for _, m := range ms {
+		s := subject(m)
+		i, ok := at[s]
+		if !ok {
+			i = len(cells)
+			at[s] = i
+			cells = append(cells, cell{kind: k, subject: s})
+		}
+		cells[i].members = append(cells[i].members, m)
+	}
+	return cells
+}
+
+// bunch makes one alert of conditions with a common cause, where they are many
+// or where there is an alert of that cause already, and single ones of the rest.
+func (x *pass) bunch(k Kind, ms []Member, cause func(Member) string, many func([]Member) bool) (cells []cell) {
+	for _, c := range bySubject(k, ms, cause) {
+		isGroup := slices.ContainsFunc(x.firing, func(a *Alert) bool { return a.Kind == k && a.Group && a.Subject == c.subject })
+		if c.subject != "" && (isGroup || many(c.members)) {
+			c.group = true
+			cells = append(cells, c)
+			continue
+		}
+		cells = append(cells, bySubject(k, c.members, func(m Member) string { return m.Device })...)
+	}
+	return cells
+}
+
+// wentTogether reports whether groupFrom of the conditions began within a short time.
+func wentTogether(ms []Member) bool {
+	since := make([]time.Time, len(ms))
+	for i, m := range ms {
+		since[i] = m.Since
+	}
+	slices.SortFunc(since, time.Time.Compare)
+	for i := groupFrom - 1; i < len(since); i++ {
+		if since[i].Sub(since[i-groupFrom+1]) <= together {
+			return true
+		}
+	}
+	return false
+}
+
+// reconcile makes the firing alerts of a family be the cells. An alert whose
+// conditions went on under another subject takes that subject along, so that it
+// stays one fault with one recovery; only one whose conditions are over is
+// resolved with a word about it.
+func (x *pass) reconcile(k Kind, cells []cell) {
+	var left []*Alert // firing alerts of the family that no cell has taken
+	for _, a := range x.firing {
+		if family(a.Kind) == k {
+			left = append(left, a)
+		}
+	}
+	take := func(fits func(*Alert) bool) *Alert {
+		i := slices.IndexFunc(left, fits)
+		if i < 0 {
+			return nil
+		}
+		a := left[i]
+		left = slices.Delete(left, i, i+1)
+		return a
+	}
+	alerts := make([]*Alert, len(cells))
+	for i, c := range cells {
+		alerts[i] = take(func(a *Alert) bool { return a.Kind == c.kind && a.Subject == c.subject })
+	}
+	for i, c := range cells {
+		if alerts[i] == nil {
+			alerts[i] = take(func(a *Alert) bool { return a.Kind == c.kind && shares(k, a.Members, c.members) })
+		}
+		if alerts[i] == nil {
+			x.begin(c, left)
+			continue
+		}
+		x.update(alerts[i], c)
+	}
+	for _, a := range left {
+		x.resolve(a, k)
+	}
+}
+
+func shares(k Kind, a, b []Member) bool {
+	return slices.ContainsFunc(a, func(m Member) bool {
+		return slices.ContainsFunc(b, func(o Member) bool { return m.key(k) == o.key(k) })
+	})
+}
+
+// begin opens an alert. before are alerts of the family that end now.
+func (x *pass) begin(c cell, before []*Alert) {
+	a := &Alert{Kind: c.kind, Subject: c.subject, State: Firing, OpenedAt: x.at}
+	a.Since = earliest(c.members)
+	a.Members, a.Group, a.Devices = c.members, c.group, names(c.members)
+	a.Message = x.describe(a)
+	wait := x.policy.wait(a)
+	if slices.ContainsFunc(before, func(b *Alert) bool { return b.Kind == CollectorIsolated && c.kind == Unreachable }) {
+		wait = max(wait, afterSplit)
+	}
+	if x.opened != nil && x.opened(a.Kind, a.Subject) >= flapsFrom {
+		wait = max(wait, flapHold)
+	}
+	if wait >= 0 {
+		a.NotifyAt = x.at.Add(wait)
+	}
+	x.firing = append(x.firing, a)
+	x.dirty = append(x.dirty, a)
+}
+
+func earliest(ms []Member) (t time.Time) {
+	for _, m := range ms {
+		if t.IsZero() || m.Since.Before(t) {
+			t = m.Since
+		}
+	}
+	return t
+}
+
+// update brings an alert up to its conditions.
+func (x *pass) update(a *Alert, c cell) {
+	before := names(a.Members)
+	after := names(c.members)
+	for _, n := range before {
+		if !slices.Contains(after, n) && !slices.Contains(a.Past, n) {
+			a.Past = append(a.Past, n)
+		}
+	}
+	a.Past = slices.DeleteFunc(a.Past, func(n string) bool { return slices.Contains(after, n) })
+	moved := a.Subject != c.subject || (c.group && !a.Group)
+	a.Subject, a.Group, a.Members, a.Devices = c.subject, c.group, c.members, after
+	if e := earliest(c.members); e.Before(a.Since) {
+		a.Since = e
+	}
+	a.Message = x.describe(a)
+	wait := x.policy.wait(a)
+	switch {
+	case !a.AckedAt.IsZero() || wait < 0:
+	case a.NotifiedAt.IsZero():
+		// Of what waits the time stands; what only the digest knew (a first failed
+		// night) is told when it turned out to be more.
+		if a.NotifyAt.IsZero() {
+			a.NotifyAt = x.at.Add(wait)
+		}
+	case a.NotifyAt.IsZero() && (len(after) >= 2*max(a.Told, 1) && len(after) > a.Told || moved && a.Kind != Unreachable):
+		a.NotifyAt = x.at.Add(wait)
+	}
+	x.dirty = append(x.dirty, a)
+}
+
+// resolve ends an alert. Where its conditions moved on, or ended because the
+// device is gone, nobody is told of a recovery.
+func (x *pass) resolve(a *Alert, k Kind) {
+	a.State, a.ResolvedAt, a.NotifyAt = Resolved, x.at, time.Time{}
+	a.Devices = slices.Clone(a.Past)
+	over := false
+	for _, m := range a.Members {
+		over = over || x.over[string(k)+"\x00"+m.key(k)]
+		if m.Device != "" {
+			a.Devices = append(a.Devices, m.Device)
+		}
+	}
+	if a.Kind == CollectorIsolated && !x.isolated() {
+		over = true
+	}
+	slices.Sort(a.Devices)
+	a.Devices = slices.Compact(a.Devices)
+	a.Merged = !over && lasting(a.Kind)
+	a.Message = x.describe(a)
+	if over && !a.NotifiedAt.IsZero() && lasting(a.Kind) {
+		a.NotifyAt = x.at
+	}
+	x.firing = slices.DeleteFunc(x.firing, func(o *Alert) bool { return o == a })
+	x.dirty = append(x.dirty, a)
+}
+
+// lasting reports whether alerts of a kind end by themselves when things are well
+// again. The others only tell of something once, until somebody has seen it.
+func lasting(k Kind) bool { return k != NewDevice && k != DeviceReplaced && k != IdentityClash }
+
+// siteOf selects the devices of a site.
+func siteOf(site string) func(inventory.Device) bool {
+	return func(d inventory.Device) bool { return d.Site == site }
+}

@@ -1,0 +1,191 @@
+package store
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"muster/internal/alert"
+	"muster/inventory"
+)
+
+// testAlert is a firing alert about one device.
+func testAlert(kind alert.Kind, subject string) *alert.Alert {
+	return &alert.Alert{Kind: kind, Subject: subject, State: alert.Firing, Devices: []string{subject}, OpenedAt: night, Message: subject + " is not well",
+		Detail: alert.Detail{Members: []alert.Member{{DeviceID: 1, Device: subject, Since: night}}, Since: night, NotifyAt: night.Add(time.Minute)}}
+}
+
+func addEvent(t *testing.T, s *Store) int64 {
+	t.Helper()
+	var id int64
+	err := s.write(t.Context(), func(tx *sql.Tx) (err error) {
+		id, err = insertEvent(tx, inventory.Event{At: night, Kind: inventory.EventDeviceNew, Device: "sw1"})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestAlertComesBackAsStored(t *testing.T) {
+	s := openNew(t)
+	a := testAlert(alert.Unreachable, "sw1")
+	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{a}}); err != nil {
+		t.Fatal(err)
+	}
+	a.State, a.ResolvedAt, a.AckedBy, a.AckedAt, a.AckNote = alert.Resolved, night.Add(time.Hour), "ops", night.Add(time.Minute), "seen"
+	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{a}}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.AlertOf(t.Context(), a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(*a, got); d != "" {
+		t.Errorf("alert (-want +got):\n%s", d)
+	}
+	if _, err := s.AlertOf(t.Context(), 99); !errors.Is(err, alert.ErrNoAlert) {
+		t.Errorf("AlertOf(99) = %v, want ErrNoAlert", err)
+	}
+}
+
+func TestAlertsAreSelectedByStateKindAndDevice(t *testing.T) {
+	s := openNew(t)
+	down, failed := testAlert(alert.Unreachable, "sw1"), testAlert(alert.BackupFailed, "sw2")
+	over := testAlert(alert.Unreachable, "sw3")
+	over.State, over.ResolvedAt, over.NotifyAt = alert.Resolved, night, time.Time{}
+	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{down, failed, over}}); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		f    alert.Filter
+		want []int64
+	}{
+		"all, newest first": {alert.Filter{}, []int64{over.ID, failed.ID, down.ID}},
+		"firing":            {alert.Filter{State: alert.Firing}, []int64{failed.ID, down.ID}},
+		"of a kind":         {alert.Filter{Kind: alert.Unreachable}, []int64{over.ID, down.ID}},
+		"of a device":       {alert.Filter{Device: "sw2"}, []int64{failed.ID}},
+		"limited":           {alert.Filter{Limit: 1}, []int64{over.ID}},
+		"none":              {alert.Filter{Device: "moon"}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			all, err := s.Alerts(t.Context(), tt.f)
+			if err != nil || all == nil {
+				t.Fatalf("Alerts = %v, %v, want a list", all, err)
+			}
+			var ids []int64
+			for _, a := range all {
+				ids = append(ids, a.ID)
+			}
+			if d := cmp.Diff(tt.want, ids); d != "" {
+				t.Errorf("ids (-want +got):\n%s", d)
+			}
+		})
+	}
+	live, err := s.LiveAlerts(t.Context())
+	if err != nil || len(live) != 2 {
+		t.Errorf("LiveAlerts = %v, %v, want the two that fire", live, err)
+	}
+	if n, err := s.OpenedSince(t.Context(), alert.Unreachable, "sw1", night); err != nil || n != 1 {
+		t.Errorf("OpenedSince = %d, %v, want 1", n, err)
+	}
+}
+
+func TestEventsAlertsAndMessagesAreOneTransaction(t *testing.T) {
+	s := openNew(t)
+	id := addEvent(t, s)
+	message := alert.Delivery{ID: "D1", Receiver: "ops", Event: alert.MessageFiring, Body: json.RawMessage(`{}`), At: night, NextAt: night}
+	b := alert.Batch{From: 0, To: id, Alerts: []*alert.Alert{testAlert(alert.NewDevice, "sw1")}, Deliveries: []alert.Delivery{message}}
+	if err := s.CommitAlerts(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	// The same events a second time: the cursor has moved, nothing is stored.
+	again := alert.Batch{From: 0, To: id, Alerts: []*alert.Alert{testAlert(alert.NewDevice, "sw2")},
+		Deliveries: []alert.Delivery{{ID: "D2", Receiver: "ops", Body: json.RawMessage(`{}`)}}}
+	if err := s.CommitAlerts(t.Context(), again); err == nil {
+		t.Error("events were worked on twice")
+	}
+	// A message that cannot be stored takes cursor and alerts along.
+	next := addEvent(t, s)
+	half := alert.Batch{From: id, To: next, Alerts: []*alert.Alert{testAlert(alert.NewDevice, "sw3")}, Deliveries: []alert.Delivery{message}}
+	if err := s.CommitAlerts(t.Context(), half); err == nil || half.Alerts[0].ID != 0 {
+		t.Errorf("a second message with one id = %v, alert %d, want an error and no id", err, half.Alerts[0].ID)
+	}
+	if at, err := s.Cursor(t.Context(), alert.CursorName); err != nil || at != id {
+		t.Errorf("cursor = %d, %v, want %d", at, err, id)
+	}
+	all, err := s.Alerts(t.Context(), alert.Filter{})
+	if err != nil || len(all) != 1 {
+		t.Errorf("alerts = %v, %v, want the first only", all, err)
+	}
+	waiting, err := s.Outbox(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]alert.Delivery{message}, waiting); d != "" {
+		t.Errorf("outbox (-want +got):\n%s", d)
+	}
+}
+
+func TestOneAlertOfAKindAndSubjectFiresAtATime(t *testing.T) {
+	s := openNew(t)
+	a, b := testAlert(alert.Changed, "one"), testAlert(alert.Changed, "two")
+	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{a, b}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{testAlert(alert.Changed, "one")}}); err == nil {
+		t.Error("a second firing alert of one kind and subject was stored")
+	}
+	a.Subject, b.Subject = "two", "one" // both diffs went on: they exchange subjects
+	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{a, b}}); err != nil {
+		t.Errorf("exchange of subjects: %v", err)
+	}
+	// One gives its subject up and a new one takes it, in one transaction.
+	a.State, a.ResolvedAt = alert.Resolved, night
+	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{testAlert(alert.Changed, "two"), a}}); err != nil {
+		t.Errorf("subject taken over: %v", err)
+	}
+}
+
+func TestMessagesWaitUntilTheyAreTakenInTheirOrder(t *testing.T) {
+	s := openNew(t)
+	var all []alert.Delivery
+	for _, id := range []string{"B", "A", "C"} {
+		all = append(all, alert.Delivery{ID: id, Receiver: "ops", Event: alert.MessageFiring, AlertID: 4, Body: json.RawMessage(`{}`), At: night, NextAt: night})
+	}
+	if err := s.CommitAlerts(t.Context(), alert.Batch{Deliveries: all, Marks: map[string]time.Time{"digest ops": night}}); err != nil {
+		t.Fatal(err)
+	}
+	all[0].Attempts, all[0].DoneAt = 1, night
+	all[1].Attempts, all[1].NextAt, all[1].Error = 1, night.Add(time.Minute), "no answer"
+	for _, d := range all[:2] {
+		if err := s.SaveDelivery(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waiting, err := s.Outbox(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(all[1:], waiting); d != "" {
+		t.Errorf("outbox (-want +got):\n%s", d)
+	}
+	if at, err := s.AlertMark(t.Context(), "digest ops"); err != nil || !at.Equal(night) {
+		t.Errorf("mark = %v, %v, want %v", at, err, night)
+	}
+	if at, err := s.AlertMark(t.Context(), "digest moon"); err != nil || !at.IsZero() {
+		t.Errorf("mark that was never set = %v, %v, want zero", at, err)
+	}
+	if _, err := s.DeleteAlerts(t.Context(), night.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if waiting, err = s.Outbox(t.Context(), 10); err != nil || len(waiting) != 2 {
+		t.Errorf("after the clearing %d messages wait, %v, want 2", len(waiting), err)
+	}
+}
