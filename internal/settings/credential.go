@@ -137,12 +137,14 @@ func (r *reader) credential(n ast.Node, path string) Credential {
 		r.missing(n, path, before, "the credential has no kind. It can be "+words(kinds))
 		return c
 	}
-	r.fields(n, path, c, given)
+	r.fields(n, path, before, c, given)
 	return c
 }
 
-// fields holds what a credential has against what its kind takes and needs.
-func (r *reader) fields(n ast.Node, path string, c Credential, given map[string]ast.Node) {
+// fields holds what a credential has against what its kind takes and needs. What
+// it lacks is told only where nothing in it was misread: the key may be there,
+// misspelt.
+func (r *reader) fields(n ast.Node, path string, before int, c Credential, given map[string]ast.Node) {
 	i := slices.IndexFunc(credentialKinds, func(k credentialKind) bool { return k.kind == c.Kind })
 	k := credentialKinds[i]
 	for key, at := range given {
@@ -152,13 +154,13 @@ func (r *reader) fields(n ast.Node, path string, c Credential, given map[string]
 	}
 	for _, key := range k.needs {
 		if _, ok := given[key]; !ok {
-			r.fault(n, path, "a credential of kind %s needs %s", c.Kind, key)
+			r.missing(n, path, before, fmt.Sprintf("a credential of kind %s needs %s", c.Kind, key))
 		}
 	}
 	has := func(key string) bool { _, ok := given[key]; return ok }
 	switch {
 	case c.Kind == collector.KindSSH && !has("password") && !has("key"):
-		r.fault(n, path, "a credential of kind ssh needs a password or a key")
+		r.missing(n, path, before, "a credential of kind ssh needs a password or a key")
 	case has("passphrase") && !has("key") && c.Kind == collector.KindSSH:
 		r.fault(given["passphrase"], path+".passphrase", "a passphrase is of a key, and there is none here")
 	case has("priv") && !has("auth") && c.Kind == collector.KindSNMPv3:

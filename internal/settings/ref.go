@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -136,7 +137,10 @@ func (r Ref) run(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, commandLimit, fmt.Errorf("the command did not end within %s", SpanText(commandLimit)))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, r.Command[0], r.Command[1:]...)
-	cmd.WaitDelay = time.Second // for a child of it that keeps stdout open
+	// Its own group, so that children which keep stdout open end with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
 	out := &limited{}
 	cmd.Stdout = out
 	err := cmd.Run()
@@ -151,7 +155,7 @@ func (r Ref) run(ctx context.Context) ([]byte, error) {
 	case err != nil:
 		return nil, bareExec(err)
 	}
-	return out.Bytes(), nil
+	return out.kept, nil
 }
 
 func bareExec(err error) error {
@@ -162,18 +166,20 @@ func bareExec(err error) error {
 	return bare(err)
 }
 
-// limited keeps the first secretMax bytes and lets the program go on.
+// limited keeps up to secretMax bytes and lets the program go on. The buffer is
+// no embedded one: its ReadFrom would go round Write.
 type limited struct {
-	bytes.Buffer
+	kept []byte
 	over bool
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > secretMax {
+	if len(l.kept)+len(p) > secretMax {
 		l.over = true
-		return len(p), nil
+	} else {
+		l.kept = append(l.kept, p...)
 	}
-	return l.Buffer.Write(p)
+	return len(p), nil
 }
 
 var (

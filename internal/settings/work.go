@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"net"
 	"net/mail"
 	"net/netip"
@@ -224,7 +225,7 @@ func (r *reader) receiver(n ast.Node, path string) Receiver {
 	}
 	for _, key := range takes.keys[:takes.needs] {
 		if _, ok := given[key]; !ok {
-			r.fault(n, path, "a receiver of kind %s needs %s", v.Kind, key)
+			r.missing(n, path, before, fmt.Sprintf("a receiver of kind %s needs %s", v.Kind, key))
 		}
 	}
 	if at, ok := given["password"]; ok && v.User == "" && v.Kind == ReceiverEmail && given["user"] == nil {
