@@ -127,9 +127,7 @@ func (s *Session) getSome(ctx context.Context, oids []string, unread func(oid st
 	}
 	switch {
 	case t == nil:
-		for i, v := range vars {
-			s.scalars[oids[i]] = valueOf(v)
-		}
+		s.keep(vars)
 		return nil
 	case t.why != status && t.why != garbled:
 		return t
@@ -148,6 +146,13 @@ func (s *Session) getSome(ctx context.Context, oids []string, unread func(oid st
 		return t
 	}
 	return s.getSome(ctx, oids[half:], unread)
+}
+
+// keep notes scalars that were read.
+func (s *Session) keep(vars []gosnmp.SnmpPDU) {
+	for _, v := range vars {
+		s.scalars[v.Name] = valueOf(v)
+	}
 }
 
 // answers reports whether vars are the values of oids, in order.

@@ -224,7 +224,7 @@ func (s *Session) logIn(ctx context.Context, oids []string) error {
 func (s *Session) logInV3(ctx context.Context, oids []string) error {
 	forms := variants(s.target.Credential)
 	if len(forms) > 1 {
-		if err := s.choosePriv(ctx, forms); err != nil {
+		if err := s.choosePriv(ctx, forms, oids); err != nil {
 			return err
 		}
 		return s.firstGet(ctx, oids)
@@ -240,7 +240,7 @@ func (s *Session) logInV3(ctx context.Context, oids []string) error {
 // wrong key gets a Report from some agents and silence from others, so silence
 // goes on to the next form too, and is final only when all have had their
 // attempts.
-func (s *Session) choosePriv(ctx context.Context, forms []string) error {
+func (s *Session) choosePriv(ctx context.Context, forms, oids []string) error {
 	var last *trouble
 	for try := 0; try <= s.limits.SNMPRetries && len(forms) > 0; try++ {
 		var left []string // forms that were not rejected
@@ -248,7 +248,10 @@ func (s *Session) choosePriv(ctx context.Context, forms []string) error {
 			if t := s.arm(); t != nil {
 				return s.fail(ctx, collector.StepEngine, t)
 			}
-			_, t := s.ask(ctx, query{pdu: gosnmp.GetRequest, oids: []string{oidSysUpTime}})
+			vars, t := s.ask(ctx, query{pdu: gosnmp.GetRequest, oids: oids})
+			if t == nil && answers(vars, oids) {
+				s.keep(vars)
+			}
 			if t == nil || t.why == status {
 				return nil
 			}
