@@ -145,6 +145,11 @@ func matchOf(s sighting, c Known, candidates []Known) (string, bool) {
 			if !named || otherHardware(s, c) || differ(IDEngine, s.identifiers, c.Identifiers) {
 				continue
 			}
+		case IDBaseMAC, IDChassis:
+			// Contexts of one chassis may share its MAC; their names and engines differ.
+			if otherName(s.sysName, c) || differ(IDEngine, s.identifiers, c.Identifiers) {
+				continue
+			}
 		case IDSerial:
 			// Contexts whose name was not told differ in all else that they tell.
 			if otherName(s.sysName, c) && differ(IDEngine, s.identifiers, c.Identifiers) && otherHardware(s, c) {

@@ -232,8 +232,8 @@ func TestJoinedDeviceLeadsToTheOneItIsPartOf(t *testing.T) {
 			t.Errorf("%d devices, %v; want 1", len(all), err)
 		}
 		known, err := tx.Known([]inventory.Identifier{{Kind: inventory.IDSerial, Value: "arista/ABC1/"}}, netip.Addr{}, 0)
-		if err != nil || len(known) != 1 || known[0].Device.ID != a.ID {
-			t.Errorf("the serial leads to %v, %v; want a", known, err)
+		if err != nil || len(known) != 1 || known[0].Device.ID != a.ID || known[0].Engine.Boots != 3 {
+			t.Errorf("the serial leads to %+v, %v; want a with the engine's clock", known, err)
 		}
 		attempts, err := tx.Attempts(a.ID, noon)
 		if len(attempts) != 1 {

@@ -426,6 +426,21 @@ func (t *inventoryTx) Links() (map[int64][]inventory.Link, error) {
 	return links, err
 }
 
+// Chassis implements inventory.Reader.
+func (t *inventoryTx) Chassis() (map[string]int64, error) {
+	const query = `SELECT value, min(device_id) FROM identifier WHERE kind IN ('chassis-id', 'base-mac') AND until IS NULL GROUP BY value HAVING count(DISTINCT device_id) = 1`
+	type one struct {
+		value string
+		id    int64
+	}
+	all, err := collect(t.tx, query, func(rows *sql.Rows, o *one) error { return rows.Scan(&o.value, &o.id) })
+	chassis := map[string]int64{}
+	for _, o := range all {
+		chassis[o.value] = o.id
+	}
+	return chassis, err
+}
+
 // Join implements inventory.Tx.
 func (t *inventoryTx) Join(from, into int64, at time.Time) error {
 	steps := []string{
@@ -434,6 +449,9 @@ func (t *inventoryTx) Join(from, into int64, at time.Time) error {
     SELECT 1 FROM identifier o WHERE o.device_id = ?2 AND o.kind = identifier.kind AND o.value = identifier.value AND o.until IS NULL)`,
 		`UPDATE identifier SET until = ?3 WHERE device_id = ?1 AND kind = 'sys-name' AND until IS NULL`,
 		`UPDATE identifier SET device_id = ?2 WHERE device_id = ?1 AND until IS NULL`,
+		`UPDATE device SET (engine_boots, engine_time_s, engine_read_at) =
+    (SELECT f.engine_boots, f.engine_time_s, f.engine_read_at FROM device f WHERE f.id = ?1)
+WHERE id = ?2 AND coalesce(engine_read_at, 0) < (SELECT coalesce(f.engine_read_at, 0) FROM device f WHERE f.id = ?1)`,
 		`UPDATE OR IGNORE host_key SET device_id = ?2 WHERE device_id = ?1`,
 		`UPDATE login_attempt SET device_id = ?2 WHERE device_id = ?1`,
 		`UPDATE state_interval SET until = ?3 WHERE device_id = ?1 AND until IS NULL`,
@@ -463,14 +481,14 @@ func (t *inventoryTx) Join(from, into int64, at time.Time) error {
 
 // Reach implements inventory.Reader.
 func (t *inventoryTx) Reach() (map[int64]inventory.Reach, error) {
-	const query = `SELECT device_id, snmp_worked, icmp_worked, tcp_worked, knocked_at, lost_since, snmp_lost_since FROM reach`
+	const query = `SELECT device_id, snmp_worked, icmp_worked, tcp_worked, knocked_at, knock_answered, lost_since, snmp_lost_since FROM reach`
 	type one struct {
 		id int64
 		r  inventory.Reach
 	}
 	all, err := collect(t.tx, query, func(rows *sql.Rows, o *one) error {
 		var knocked, lost, snmpLost sql.NullInt64
-		err := rows.Scan(&o.id, &o.r.SNMPWorked, &o.r.ICMPWorked, &o.r.TCPWorked, &knocked, &lost, &snmpLost)
+		err := rows.Scan(&o.id, &o.r.SNMPWorked, &o.r.ICMPWorked, &o.r.TCPWorked, &knocked, &o.r.KnockAnswered, &lost, &snmpLost)
 		o.r.KnockedAt, o.r.LostSince, o.r.SNMPLostSince = fromMsOrNull(knocked), fromMsOrNull(lost), fromMsOrNull(snmpLost)
 		return err
 	})
@@ -484,12 +502,12 @@ func (t *inventoryTx) Reach() (map[int64]inventory.Reach, error) {
 // PutReach implements inventory.Tx.
 func (t *inventoryTx) PutReach(id int64, r inventory.Reach) error {
 	const upsert = `
-INSERT INTO reach (device_id, snmp_worked, icmp_worked, tcp_worked, knocked_at, lost_since, snmp_lost_since)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+INSERT INTO reach (device_id, snmp_worked, icmp_worked, tcp_worked, knocked_at, knock_answered, lost_since, snmp_lost_since)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 ON CONFLICT (device_id) DO UPDATE SET snmp_worked = excluded.snmp_worked, icmp_worked = excluded.icmp_worked,
-    tcp_worked = excluded.tcp_worked, knocked_at = excluded.knocked_at, lost_since = excluded.lost_since,
+    tcp_worked = excluded.tcp_worked, knocked_at = excluded.knocked_at, knock_answered = excluded.knock_answered, lost_since = excluded.lost_since,
     snmp_lost_since = excluded.snmp_lost_since`
-	_, err := t.tx.Exec(upsert, id, r.SNMPWorked, r.ICMPWorked, r.TCPWorked, msOrNull(r.KnockedAt), msOrNull(r.LostSince), msOrNull(r.SNMPLostSince))
+	_, err := t.tx.Exec(upsert, id, r.SNMPWorked, r.ICMPWorked, r.TCPWorked, msOrNull(r.KnockedAt), r.KnockAnswered, msOrNull(r.LostSince), msOrNull(r.SNMPLostSince))
 	if err != nil {
 		return fmt.Errorf("store reachability of device %d: %w", id, err)
 	}

@@ -189,6 +189,7 @@ CREATE TABLE reach (
     icmp_worked     INTEGER NOT NULL CHECK (icmp_worked IN (0, 1)),
     tcp_worked      INTEGER NOT NULL CHECK (tcp_worked IN (0, 1)),
     knocked_at      INTEGER,   -- Unix ms: last connect to the CLI port; NULL: never
+    knock_answered  INTEGER NOT NULL DEFAULT 0 CHECK (knock_answered IN (0, 1)),  -- if only by a refusal
     lost_since      INTEGER,   -- Unix ms: first round without any answer; NULL: something answers
     snmp_lost_since INTEGER    -- Unix ms: first round without an SNMP answer; NULL: SNMP answers, or never did
 ) STRICT;
