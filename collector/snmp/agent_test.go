@@ -28,6 +28,7 @@ type agent struct {
 	asked  []gosnmp.SnmpPacket
 	answer func(a *agent, q gosnmp.SnmpPacket) []gosnmp.SnmpPacket // nil: a.honest
 	raw    func(sent []byte) []byte                                // changes what goes out; nil: nothing
+	from   *net.UDPConn                                            // sends the answers; nil: conn
 	usm    *gosnmp.UsmSecurityParameters                           // nil: no SNMPv3
 }
 
@@ -114,8 +115,15 @@ func (a *agent) serve() {
 		if err != nil {
 			return
 		}
-		for _, b := range a.handle(buf[:n]) {
-			_, _ = a.conn.WriteToUDPAddrPort(b, from) // the asker may be gone
+		out := a.conn
+		answers := a.handle(buf[:n])
+		a.mu.Lock()
+		if a.from != nil {
+			out = a.from
+		}
+		a.mu.Unlock()
+		for _, b := range answers {
+			_, _ = out.WriteToUDPAddrPort(b, from) // the asker may be gone
 		}
 	}
 }

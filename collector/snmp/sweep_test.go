@@ -169,9 +169,10 @@ func TestAnswersOfOthersAreNotBelieved(t *testing.T) {
 	}
 	// The first's request, answered from the second's address.
 	agents[0].misbehave(func(a *agent, q gosnmp.SnmpPacket) []gosnmp.SnmpPacket { return []gosnmp.SnmpPacket{a.honest(q)} })
-	agents[0].conn, other.conn = other.conn, agents[0].conn
+	agents[0].mu.Lock()
+	agents[0].from = other.conn
+	agents[0].mu.Unlock()
 	_, answers := sweepAll(t, fastSweep, SweepTarget{agents[0].addr, []collector.Credential{community("ro", testCommunity)}})
-	agents[0].conn, other.conn = other.conn, agents[0].conn
 	if len(answers) != 0 {
 		t.Errorf("an answer from another address counts: %+v", answers)
 	}

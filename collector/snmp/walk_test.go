@@ -223,7 +223,9 @@ func TestAnswersCutShortAreReadOn(t *testing.T) {
 
 func TestSystemGroupOutOfViewIsNamed(t *testing.T) {
 	a := loopback(t)
+	a.mu.Lock()
 	a.table = []gosnmp.SnmpPDU{integer(".1.3.6.1.4.1.99999.1.0", 1)}
+	a.mu.Unlock()
 	r := mustRead(t, a.target())
 	if f := faultOf(r, "system"); f == nil || f.Kind != collector.ErrRightsMissing {
 		t.Errorf("fault %v", f)
