@@ -172,7 +172,7 @@ func (b *Backups) accept(ctx context.Context, dev inventory.Device, who string) 
 	result := Result{Device: dev.Name, Outcome: Unchanged, Version: stand.Newest, SHA256: digest(c.running()), Seconds: c.Took.Seconds(),
 		Message: fmt.Sprintf("%s: the capture of %s was accepted by %s", collector.Escape(dev.Name), c.TakenAt.UTC().Format(time.RFC3339), collector.Escape(who))}
 	if _, differs := compare(previous, parts); differs {
-		result.Outcome, result.Version = Stored, stand.Newest+1
+		result.Outcome, result.Version = Stored, stand.Last+1
 		commit.Version = newVersion(dev.ID, result.Version, c.TakenAt, ReasonAccepted, rules.Spec().Revision, previous, parts)
 		commit.Version.FromCapture = c.ID
 	}
@@ -221,6 +221,41 @@ func (b *Backups) waiting(ctx context.Context, dev inventory.Device) (Ground, Ca
 		return stand, c, nil, fmt.Errorf("%s: platform %q has no definition any more; bring its file back (muster platform list)", dev.Name, c.Platform)
 	}
 	return stand, c, r, nil
+}
+
+// Purge removes a version and its bytes from every place in the data directory,
+// and proves it. What was approved or pinned before then holds again, if that is
+// still there. Copies that people made elsewhere are theirs to remove.
+func (b *Backups) Purge(ctx context.Context, device int64, version int, who string) error {
+	dev, err := b.device(ctx, device)
+	if err != nil {
+		return err
+	}
+	defer b.hold(dev.ID)()
+	if version < 1 {
+		return fmt.Errorf("say which version of %s is to be purged; see muster config log %s", dev.Name, dev.Name)
+	}
+	audit := Audit{Who: who, Action: "config purge", Subject: dev.Name, Detail: fmt.Sprintf("version %d", version)}
+	purged := b.store.PurgeVersion(ctx, dev.ID, version, audit, b.o.Now())
+	if errors.Is(purged, ErrNotStored) {
+		return versionError(dev.Name, version, purged)
+	}
+	stand, err := b.store.BackupGround(ctx, dev.ID)
+	switch {
+	case err != nil:
+	case stand.Newest > 0:
+		err = b.redrift(ctx, dev, stand, Commit{At: b.o.Now(), DeviceID: dev.ID})
+	default: // nothing is left that could differ
+		commit := Commit{At: b.o.Now(), DeviceID: dev.ID}
+		for _, kind := range []DriftKind{DriftChanged, DriftOffBaseline, DriftUnsaved} {
+			b.turn(dev, stand, &commit, kind, verdict{known: true})
+		}
+		err = b.store.CommitBackup(ctx, commit)
+	}
+	if purged != nil {
+		purged = fmt.Errorf("purge version %d of %s: %w", version, dev.Name, purged)
+	}
+	return errors.Join(purged, err)
 }
 
 // ApproveDue approves the newest versions to which nobody objected for as long

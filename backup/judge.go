@@ -106,7 +106,7 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 	result.Outcome = Unchanged
 	if reason, differs := compare(previous, parts); differs {
 		result.Outcome = Stored
-		result.Version = stand.Newest + 1
+		result.Version = stand.Last + 1
 		commit.Version = newVersion(dev.ID, result.Version, c.TakenAt, reason, spec.Revision, previous, parts)
 	}
 	running, startup := savedTexts(c.Texts)
@@ -290,6 +290,7 @@ func sentence(first, second string) string {
 }
 
 func (b *Backups) backupEvent(dev inventory.Device, at time.Time, r Result) inventory.Event {
+	r.SHA256 = "" // events are not sealed: guessed secrets could be tried against it
 	data, err := json.Marshal(r)
 	if err != nil {
 		panic(err) // strings and numbers only

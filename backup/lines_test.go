@@ -88,16 +88,19 @@ func config(r *rand.Rand, n int) [][]byte {
 
 // edited changes about edits places of lines.
 func edited(r *rand.Rand, lines [][]byte, edits int) [][]byte {
-	out := append([][]byte(nil), lines...)
-	for range edits {
-		i := r.IntN(len(out) + 1)
-		switch {
-		case i < len(out) && r.IntN(3) == 0:
-			out = append(out[:i:i], out[i+1:]...)
-		case i < len(out) && r.IntN(2) == 0:
-			out[i] = fmt.Appendf(nil, " changed %d\n", r.IntN(50))
+	out := make([][]byte, 0, len(lines)+edits)
+	for i, l := range lines {
+		if r.IntN(len(lines)-i) >= edits {
+			out = append(out, l)
+			continue
+		}
+		edits--
+		switch r.IntN(3) {
+		case 0: // removed
+		case 1:
+			out = append(out, fmt.Appendf(nil, " changed %d\n", r.IntN(50)))
 		default:
-			out = append(out[:i:i], append([][]byte{fmt.Appendf(nil, " word %d\n", r.IntN(50))}, out[i:]...)...)
+			out = append(out, l, fmt.Appendf(nil, " word %d\n", r.IntN(50)))
 		}
 	}
 	return out

@@ -170,10 +170,19 @@ func (b *Backups) Diff(ctx context.Context, w io.Writer, device int64, a, c int)
 		c = ground.Newest
 	}
 	if a == 0 {
-		a = c - 1
+		versions, err := b.store.ConfigVersions(ctx, device)
+		if err != nil {
+			return fmt.Errorf("list versions: %w", err)
+		}
+		for _, v := range versions {
+			if v.Number < c {
+				a = v.Number
+				break
+			}
+		}
 	}
-	if ground.Newest < 2 || a < 1 {
-		return fmt.Errorf("%s has %d version(s); a diff needs two: %w", name, ground.Newest, ErrNotStored)
+	if a == 0 {
+		return fmt.Errorf("%s has no version before %d; a diff needs two: %w", name, c, ErrNotStored)
 	}
 	return b.diffVersions(ctx, w, device, name, a, c)
 }

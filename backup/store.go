@@ -37,6 +37,10 @@ type Store interface {
 	// CommitBackup stores all of c or nothing. What is slow (compressing,
 	// sealing) happens before its transaction.
 	CommitBackup(ctx context.Context, c Commit) error
+	// PurgeVersion removes a version and the bytes of its texts from every file of
+	// the data directory, and proves it: an error after the removal names the file
+	// where some were found. What else hangs on those texts is packed anew.
+	PurgeVersion(ctx context.Context, deviceID int64, number int, audit Audit, at time.Time) error
 	// AuditRawRead writes down who read a raw text, and returns when that is on disk.
 	AuditRawRead(ctx context.Context, at time.Time, who, device, detail string) error
 }
@@ -44,6 +48,7 @@ type Store interface {
 // Ground is what a new capture of a device is held against.
 type Ground struct {
 	Newest       int       // number of the newest version; 0: none yet
+	Last         int       // highest number that a version ever had: Newest, or that of a purged one
 	NewestAt     time.Time // when that was taken
 	Approved     int       // number of the version approved last; 0: none
 	Baseline     int       // number of the pinned version; 0: none

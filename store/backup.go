@@ -21,6 +21,7 @@ func (s *Store) BackupGround(ctx context.Context, deviceID int64) (g backup.Grou
 	const query = `
 SELECT
     coalesce((SELECT max(number) FROM version WHERE device_id = ?1), 0),
+    coalesce((SELECT max(number) FROM purged_version WHERE device_id = ?1), 0),
     (SELECT at FROM version WHERE device_id = ?1 ORDER BY number DESC LIMIT 1),
     coalesce((SELECT v.number FROM approval a JOIN version v ON v.id = a.version_id
               WHERE a.device_id = ?1 ORDER BY a.id DESC LIMIT 1), 0),
@@ -29,10 +30,10 @@ SELECT
     coalesce((SELECT capture_id FROM quarantine WHERE device_id = ?1 AND decided_at IS NULL), 0)`
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		var at sql.NullInt64
-		if err := tx.QueryRow(query, deviceID).Scan(&g.Newest, &at, &g.Approved, &g.Baseline, &g.Waiting); err != nil {
+		if err := tx.QueryRow(query, deviceID).Scan(&g.Newest, &g.Last, &at, &g.Approved, &g.Baseline, &g.Waiting); err != nil {
 			return err
 		}
-		g.NewestAt = fromMsOrNull(at)
+		g.NewestAt, g.Last = fromMsOrNull(at), max(g.Last, g.Newest)
 		if g.LastGood, g.LastGoodSize, err = lastGood(tx, deviceID); err != nil {
 			return err
 		}
@@ -125,7 +126,7 @@ LEFT JOIN quarantine q ON q.capture_id = c.id`
 // ConfigVersions implements backup.Store.
 func (s *Store) ConfigVersions(ctx context.Context, deviceID int64) (all []backup.Version, err error) {
 	const query = `
-SELECT v.number, v.at, v.reason, v.lines_added, v.lines_removed, v.rules, v.sha256,
+SELECT v.number, v.at, v.reason, v.lines_added, v.lines_removed, v.rules, v.digest,
     EXISTS (SELECT 1 FROM approval a WHERE a.version_id = v.id),
     (SELECT json_group_array(part ORDER BY n) FROM version_part WHERE version_id = v.id)
 FROM version v WHERE v.device_id = ?1 ORDER BY v.number DESC`
@@ -139,7 +140,11 @@ FROM version v WHERE v.device_id = ?1 ORDER BY v.number DESC`
 		v := backup.Version{DeviceID: deviceID}
 		var at int64
 		var parts string
-		if err := rows.Scan(&v.Number, &at, &v.Reason, &v.LinesAdded, &v.LinesRemoved, &v.Rules, &v.SHA256, &v.Approved, &parts); err != nil {
+		var digest []byte
+		if err := rows.Scan(&v.Number, &at, &v.Reason, &v.LinesAdded, &v.LinesRemoved, &v.Rules, &digest, &v.Approved, &parts); err != nil {
+			return nil, err
+		}
+		if v.SHA256, err = s.openDigest(deviceID, v.Number, digest); err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal([]byte(parts), &v.Parts); err != nil {
@@ -151,16 +156,30 @@ FROM version v WHERE v.device_id = ?1 ORDER BY v.number DESC`
 	return all, rows.Err()
 }
 
+// versionIdentity is what the sealed digest of a version is bound to.
+func versionIdentity(deviceID int64, number int) string {
+	return fmt.Sprintf("%d %d", deviceID, number)
+}
+
+func (s *Store) openDigest(deviceID int64, number int, blob []byte) (string, error) {
+	digest, err := s.key.Open(blob, s.sealedIdentity("version", versionIdentity(deviceID, number)))
+	if err != nil {
+		return "", fmt.Errorf("open the digest of version %d of device %d: %w", number, deviceID, err)
+	}
+	return string(digest), nil
+}
+
 // VersionTexts implements backup.Store.
 func (s *Store) VersionTexts(ctx context.Context, deviceID int64, number int, raw bool) (v backup.VersionTexts, err error) {
 	const query = `
-SELECT v.id, v.number, v.at, v.reason, v.lines_added, v.lines_removed, v.rules, v.sha256, c.platform,
+SELECT v.id, v.number, v.at, v.reason, v.lines_added, v.lines_removed, v.rules, v.digest, c.platform,
     EXISTS (SELECT 1 FROM approval a WHERE a.version_id = v.id)
 FROM version v JOIN capture c ON c.id = v.capture_id
 WHERE v.device_id = ?1 AND (v.number = ?2 OR ?2 = 0) ORDER BY v.number DESC LIMIT 1`
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		var id, at int64
-		err := tx.QueryRow(query, deviceID, number).Scan(&id, &v.Number, &at, &v.Reason, &v.LinesAdded, &v.LinesRemoved, &v.Rules, &v.SHA256, &v.Platform, &v.Approved)
+		var digest []byte
+		err := tx.QueryRow(query, deviceID, number).Scan(&id, &v.Number, &at, &v.Reason, &v.LinesAdded, &v.LinesRemoved, &v.Rules, &digest, &v.Platform, &v.Approved)
 		if errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("version %d of device %d: %w", number, deviceID, backup.ErrNotStored)
 		}
@@ -168,6 +187,9 @@ WHERE v.device_id = ?1 AND (v.number = ?2 OR ?2 = 0) ORDER BY v.number DESC LIMI
 			return err
 		}
 		v.DeviceID, v.At = deviceID, fromMs(at)
+		if v.SHA256, err = s.openDigest(deviceID, v.Number, digest); err != nil {
+			return err
+		}
 		parts, err := versionParts(tx, id)
 		if err != nil {
 			return err

@@ -25,6 +25,7 @@ type packing struct {
 	redacted []*packedText          // of the parts of Version, in order
 	raw      []*packedText          // the same
 	captured map[string]*packedText // raw texts of Capture by part
+	digest   []byte                 // of Version, sealed
 	texts    []*packedText          // all of them, each after what it is packed against
 }
 
@@ -35,6 +36,7 @@ func (s *Store) pack(ctx context.Context, c backup.Commit) (*packing, error) {
 		bases := map[string]*packedText{} // part → redacted text to pack raw ones against
 		first := ""
 		if v := c.Version; v != nil {
+			p.digest = s.seal("version", versionIdentity(c.DeviceID, v.Number), []byte(v.SHA256))
 			for i, part := range v.Parts {
 				red, err := s.packedRedacted(tx, c.DeviceID, part)
 				if err != nil {
@@ -159,8 +161,8 @@ func (p *packing) commit(tx *sql.Tx) error {
 func (p *packing) insertCapture(tx *sql.Tx) (int64, error) {
 	const insert = `
 INSERT INTO capture (device_id, run_id, platform, rules, taken_at, took_ms, outcome, step, kind, message,
-                     credential, method, weak, sha256, size, steps, proofs)
-VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)`
+                     credential, method, weak, size, steps, proofs)
+VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)`
 	const part = `INSERT INTO capture_part (capture_id, n, part, role, note, raw_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`
 	c, r := p.Capture, p.Capture.Result
 	size := 0
@@ -178,7 +180,7 @@ VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 
 		return 0, err
 	}
 	res, err := tx.Exec(insert, p.DeviceID, c.RunID, c.Platform, c.Rules, ms(c.TakenAt), c.Took.Milliseconds(), r.Outcome, r.Step, r.Kind, r.Message,
-		c.Credential, c.Method, c.Weak, r.SHA256, size, string(steps), string(proofs))
+		c.Credential, c.Method, c.Weak, size, string(steps), string(proofs))
 	if err != nil {
 		return 0, err
 	}
@@ -246,11 +248,11 @@ func orMuster(who string) string {
 
 func (p *packing) insertVersion(tx *sql.Tx, captureID int64) error {
 	const insert = `
-INSERT INTO version (device_id, number, capture_id, at, reason, lines_added, lines_removed, rules, sha256)
+INSERT INTO version (device_id, number, capture_id, at, reason, lines_added, lines_removed, rules, digest)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`
 	const part = `INSERT INTO version_part (version_id, n, part, role, redacted_id, raw_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`
 	v := p.Version
-	res, err := tx.Exec(insert, p.DeviceID, v.Number, captureID, ms(v.At), v.Reason, v.LinesAdded, v.LinesRemoved, v.Rules, v.SHA256)
+	res, err := tx.Exec(insert, p.DeviceID, v.Number, captureID, ms(v.At), v.Reason, v.LinesAdded, v.LinesRemoved, v.Rules, p.digest)
 	if err != nil {
 		return err
 	}

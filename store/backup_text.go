@@ -200,11 +200,10 @@ func (s *Store) text(tx *sql.Tx, id int64) ([]byte, error) {
 // people.
 func (s *Store) verifyVersions(ctx context.Context) (found []Problem, err error) {
 	const captures = `SELECT DISTINCT capture_id FROM capture_part WHERE raw_id IS NOT NULL ORDER BY capture_id`
-	const versions = `SELECT device_id, number, sha256 FROM version ORDER BY device_id, number`
+	const versions = `SELECT device_id, number FROM version ORDER BY device_id, number`
 	type version struct {
 		device int64
 		number int
-		sha256 string
 	}
 	var all []version
 	rows, err := s.read.QueryContext(ctx, versions)
@@ -214,7 +213,7 @@ func (s *Store) verifyVersions(ctx context.Context) (found []Problem, err error)
 	defer rows.Close()
 	for rows.Next() {
 		var v version
-		if err := rows.Scan(&v.device, &v.number, &v.sha256); err != nil {
+		if err := rows.Scan(&v.device, &v.number); err != nil {
 			return nil, err
 		}
 		all = append(all, v)
@@ -236,7 +235,7 @@ func (s *Store) verifyVersions(ctx context.Context) (found []Problem, err error)
 			problem(of, err.Error())
 		case len(texts.Parts) == 0:
 			problem(of, "it has no text")
-		case sha256Hex(texts.Parts[0].Raw) != v.sha256:
+		case sha256Hex(texts.Parts[0].Raw) != texts.SHA256:
 			problem(of, "its raw text has another SHA-256 than was told when it was stored")
 		}
 	}

@@ -18,7 +18,6 @@ CREATE TABLE capture (
     credential TEXT    NOT NULL,   -- name of what opened the session; '': none did
     method     TEXT    NOT NULL,
     weak       TEXT    NOT NULL,   -- weak algorithms of the session; '': none
-    sha256     TEXT    NOT NULL,   -- hex, of the raw running config; '' where there is none
     size       INTEGER NOT NULL,   -- bytes of the raw running config
     steps      TEXT    NOT NULL CHECK (json_valid(steps)),  -- collector.StepTime, in order
     proofs     TEXT    NOT NULL CHECK (json_valid(proofs))  -- platform.Proof
@@ -82,9 +81,18 @@ CREATE TABLE version (
     lines_added   INTEGER NOT NULL,  -- against the version before it
     lines_removed INTEGER NOT NULL,
     rules         TEXT    NOT NULL,  -- revision under which its redacted texts were derived
-    sha256        TEXT    NOT NULL,  -- hex, of the raw first part
+    digest        BLOB    NOT NULL,  -- SHA-256 of the raw first part, sealed: in the clear, guessed secrets could be tried against it
     UNIQUE (device_id, number)
 ) STRICT;
+
+-- Versions whose bytes a person had removed. Their numbers are not used again.
+CREATE TABLE purged_version (
+    device_id INTEGER NOT NULL REFERENCES device (id) ON DELETE CASCADE,
+    number    INTEGER NOT NULL,
+    at        INTEGER NOT NULL,  -- Unix ms, UTC
+    who       TEXT    NOT NULL,
+    PRIMARY KEY (device_id, number)
+) STRICT, WITHOUT ROWID;
 
 -- The parts of a version, the running config first.
 CREATE TABLE version_part (

@@ -1,0 +1,65 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"muster/collector"
+	"muster/inventory"
+)
+
+// Rehearse goes through a whole backup of a device and stores nothing: the
+// session, the parts, the proofs, each as a step with what was seen. It is what
+// `doctor` shows. The error is the one that Take would have met; the step that
+// failed is then the last one.
+func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventory.Device) ([]collector.StepTime, error) {
+	rules, err := b.rulesOf(dev)
+	if err != nil {
+		return []collector.StepTime{stepOf(err)}, err
+	}
+	if !b.enter(dev.ID) {
+		err := &collector.Error{Device: dev.Name, Step: collector.StepConnect, Kind: collector.ErrBusy, Do: "A backup of the device is under way; try again when it has ended"}
+		return []collector.StepTime{stepOf(err)}, err
+	}
+	defer b.leave(dev.ID)
+	c := Capture{DeviceID: dev.ID, Device: dev.Name, Platform: dev.Platform, TakenAt: b.o.Now()}
+	if err := b.read(ctx, run, dev, rules, &c, func(string) {}); err != nil {
+		steps := c.Steps
+		if len(steps) == 0 || steps[len(steps)-1].Kind == "" {
+			steps = append(steps, stepOf(err))
+		}
+		return steps, err
+	}
+	ground, err := b.store.BackupGround(ctx, dev.ID)
+	if err != nil {
+		return c.Steps, err
+	}
+	begun := time.Now()
+	texts := map[string][]byte{}
+	size := 0
+	for _, t := range c.Texts {
+		texts[t.Part] = t.Raw
+		size += len(t.Raw)
+	}
+	proofs, err := rules.Judge(texts, ground.LastGoodSize)
+	judged := collector.StepTime{Step: collector.StepJudge, TookMs: time.Since(begun).Milliseconds(), Detail: fmt.Sprintf("%d parts, %d bytes", len(texts), size)}
+	for _, p := range proofs {
+		judged.Detail += fmt.Sprintf("; %s: %s (%s)", p.Part, p.Rule, collector.Escape(p.Seen))
+	}
+	if err != nil {
+		failed := stepOf(err)
+		judged.Kind, judged.Seen, judged.Do = failed.Kind, failed.Seen, failed.Do
+	}
+	return append(c.Steps, judged), err
+}
+
+// stepOf is a failure as a step of its own.
+func stepOf(err error) collector.StepTime {
+	var e *collector.Error
+	if errors.As(err, &e) {
+		return collector.StepTime{Step: e.Step, Kind: e.Kind, Seen: e.Seen, Do: e.Do}
+	}
+	return collector.StepTime{Step: collector.StepEnd, Kind: collector.KindOf(err), Seen: collector.Escape(err.Error())}
+}

@@ -1,0 +1,370 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"muster/backup"
+)
+
+// PurgeVersion implements backup.Store.
+//
+// Texts that are packed against a purged one hold none of its secrets but need
+// it to be read: they are packed anew first. Then the rows go, the file is
+// rewritten without its free pages and the write-ahead log is cut, and all files
+// of the database in the directory are searched for what was there.
+func (s *Store) PurgeVersion(ctx context.Context, deviceID int64, number int, audit backup.Audit, at time.Time) error {
+	p := &purge{device: deviceID, number: number}
+	if err := s.view(ctx, func(tx *sql.Tx) error { return s.planPurge(tx, p) }); err != nil {
+		return err
+	}
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		if err := p.apply(tx, audit.Who, at); err != nil {
+			return err
+		}
+		return insertAudit(tx, AuditEntry{At: at, Who: audit.Who, Action: audit.Action, Subject: audit.Subject, Detail: audit.Detail})
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.rewrite(ctx); err != nil {
+		return fmt.Errorf("the version is gone, but its bytes may still be in free pages of the file: %w. Purge again when nothing else reads", err)
+	}
+	return s.proveGone(ctx, p.traces)
+}
+
+// purge is what a purge will do.
+type purge struct {
+	device  int64
+	number  int
+	version int64
+	capture int64               // whose texts go with the version; 0: none
+	doomed  map[int64]bool      // texts
+	anew    map[int64]*repacked // texts that are packed against doomed ones
+	traces  [][]byte            // pieces of what must not be found any more
+}
+
+type repacked struct {
+	blob []byte
+	base int64 // 0: none
+}
+
+func (s *Store) planPurge(tx *sql.Tx, p *purge) error {
+	const version = `SELECT id FROM version WHERE device_id = ?1 AND number = ?2`
+	const newest = `SELECT max(number) FROM version WHERE device_id = ?1`
+	// Texts that only this version, and the capture that goes with it, need.
+	const doomed = `
+SELECT DISTINCT t.id FROM text t
+WHERE t.device_id = ?1
+  AND (t.id IN (SELECT redacted_id FROM version_part WHERE version_id = ?2)
+    OR t.id IN (SELECT raw_id FROM version_part WHERE version_id = ?2)
+    OR t.id IN (SELECT raw_id FROM capture_part WHERE capture_id = ?3))
+  AND NOT EXISTS (SELECT 1 FROM version_part v WHERE v.version_id <> ?2 AND (v.redacted_id = t.id OR v.raw_id = t.id))
+  AND NOT EXISTS (SELECT 1 FROM capture_part c WHERE c.capture_id <> ?3 AND c.raw_id = t.id)`
+	const needy = `SELECT id FROM text WHERE base_id = ?1 ORDER BY id`
+	err := tx.QueryRow(version, p.device, p.number).Scan(&p.version)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("version %d of device %d: %w", p.number, p.device, backup.ErrNotStored)
+	}
+	if err != nil {
+		return err
+	}
+	var last int
+	if err := tx.QueryRow(newest, p.device).Scan(&last); err != nil {
+		return err
+	}
+	if last == p.number { // the newest good capture says the same, with other volatile lines
+		if p.capture, _, err = lastGood(tx, p.device); err != nil {
+			return err
+		}
+	}
+	ids, err := idsOf(tx, doomed, p.device, p.version, p.capture)
+	if err != nil {
+		return err
+	}
+	p.doomed, p.anew = map[int64]bool{}, map[int64]*repacked{}
+	for _, id := range ids {
+		p.doomed[id] = true
+	}
+	frames := map[string]*packedText{} // part → the new key frame
+	var shared [][]byte                // traces of redacted texts
+	for _, id := range ids {
+		row, err := readText(tx, id)
+		if err != nil {
+			return err
+		}
+		if row.kind == "raw" { // sealed: its bytes are nowhere else
+			p.traces = append(p.traces, traces(row.blob)...)
+		} else {
+			shared = append(shared, traces(row.blob)...)
+		}
+		hanging, err := idsOf(tx, needy, id)
+		if err != nil {
+			return err
+		}
+		for _, h := range hanging {
+			if p.doomed[h] {
+				continue
+			}
+			if err := s.repack(tx, p, h, frames); err != nil {
+				return fmt.Errorf("pack text %d anew: %w", h, err)
+			}
+		}
+	}
+	for _, t := range shared {
+		lives, err := p.lives(tx, t)
+		if err != nil {
+			return err
+		}
+		if !lives {
+			p.traces = append(p.traces, t)
+		}
+	}
+	return nil
+}
+
+// lives reports whether a text that stays has the trace too: lines that are the
+// same are often packed to the same bytes, and prove nothing.
+func (p *purge) lives(tx *sql.Tx, trace []byte) (bool, error) {
+	const texts = `SELECT id FROM text WHERE kind = 'redacted' AND instr(blob, ?1) > 0`
+	const pieces = `SELECT DISTINCT text_id FROM text_piece WHERE instr(blob, ?1) > 0`
+	for _, r := range p.anew {
+		if bytes.Contains(r.blob, trace) {
+			return true, nil
+		}
+	}
+	for _, query := range []string{texts, pieces} {
+		ids, err := idsOf(tx, query, trace)
+		if err != nil {
+			return false, err
+		}
+		for _, id := range ids {
+			if !p.doomed[id] && p.anew[id] == nil {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// repack packs a text against another one than before: a redacted one against
+// the first of its part that was packed anew, a raw one against nothing.
+func (s *Store) repack(tx *sql.Tx, p *purge, id int64, frames map[string]*packedText) error {
+	row, err := readText(tx, id)
+	if err != nil {
+		return err
+	}
+	text, err := s.text(tx, id)
+	if err != nil {
+		return err
+	}
+	if row.kind == "raw" {
+		blob, err := s.packRaw(nil, text, rawIdentity(row.deviceID, row.part, row.address))
+		p.anew[id] = &repacked{blob: blob}
+		return err
+	}
+	frame := frames[row.part]
+	if frame == nil {
+		blob, _, err := packRedacted(keyframe{}, text)
+		frames[row.part] = &packedText{id: id, text: text, blob: blob}
+		p.anew[id] = &repacked{blob: blob}
+		return err
+	}
+	blob, whole, err := packRedacted(keyframe{Text: frame.text, Size: len(frame.blob)}, text)
+	p.anew[id] = &repacked{blob: blob, base: frame.id}
+	if whole {
+		p.anew[id].base = 0
+	}
+	return err
+}
+
+// apply runs inside the writer.
+func (p *purge) apply(tx *sql.Tx, who string, at time.Time) error {
+	const again = `UPDATE text SET blob = ?2, base_id = nullif(?3, 0) WHERE id = ?1`
+	const pieces = `DELETE FROM text_piece WHERE text_id = ?1`
+	const piece = `INSERT INTO text_piece (text_id, n, blob) VALUES (?1, ?2, ?3)`
+	const unlink = `UPDATE capture_part SET raw_id = NULL WHERE capture_id IN (?1, (SELECT capture_id FROM version WHERE id = ?2))`
+	const version = `DELETE FROM version WHERE id = ?1`
+	const noted = `INSERT INTO purged_version (device_id, number, at, who) VALUES (?1, ?2, ?3, ?4)`
+	const text = `DELETE FROM text WHERE id = ?1`
+	for id, r := range p.anew {
+		first, rest := cut(r.blob)
+		if _, err := tx.Exec(again, id, first, r.base); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(pieces, id); err != nil {
+			return err
+		}
+		for n := 1; len(rest) > 0; n++ {
+			first, rest = cut(rest)
+			if _, err := tx.Exec(piece, id, n, first); err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := tx.Exec(unlink, p.capture, p.version); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(version, p.version); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(noted, p.device, p.number, ms(at), orMuster(who)); err != nil {
+		return err
+	}
+	// Raw texts are packed against redacted ones, never the reverse, and doomed
+	// texts may be packed against each other: leaves first.
+	for len(p.doomed) > 0 {
+		before := len(p.doomed)
+		for id := range p.doomed {
+			var needed bool
+			if err := tx.QueryRow("SELECT EXISTS (SELECT 1 FROM text WHERE base_id = ?1)", id).Scan(&needed); err != nil {
+				return err
+			}
+			if needed {
+				continue
+			}
+			if _, err := tx.Exec(text, id); err != nil {
+				return err
+			}
+			delete(p.doomed, id)
+		}
+		if len(p.doomed) == before {
+			return fmt.Errorf("%d texts of version %d are needed by others", before, p.number)
+		}
+	}
+	return sweepTexts(tx, p.device)
+}
+
+// rewrite copies the database over itself without free pages, and cuts the
+// write-ahead log.
+func (s *Store) rewrite(ctx context.Context) error {
+	err := s.alone(ctx, func(ctx context.Context, db *sql.DB) error {
+		_, err := db.ExecContext(ctx, "VACUUM")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	retry := time.NewTicker(100 * time.Millisecond)
+	defer retry.Stop()
+	for range 100 { // a reader that is under way keeps the log
+		var busy bool
+		err := s.alone(ctx, func(ctx context.Context, db *sql.DB) error {
+			var frames, done int
+			return db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &done)
+		})
+		if err != nil || !busy {
+			return err
+		}
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return errors.New("the write-ahead log is in use")
+}
+
+// traceLen is long enough that a piece is not found by chance.
+const traceLen = 40
+
+// traces cuts pieces out of a packed text: enough that one is found wherever
+// pages of the file divide it.
+func traces(blob []byte) (all [][]byte) {
+	if len(blob) <= traceLen {
+		if len(blob) >= 12 {
+			all = append(all, blob)
+		}
+		return all
+	}
+	for i := range 8 {
+		at := i * (len(blob) - traceLen) / 7
+		all = append(all, bytes.Clone(blob[at:at+traceLen]))
+	}
+	return all
+}
+
+// proveGone searches the database and its copies for traces.
+func (s *Store) proveGone(ctx context.Context, traces [][]byte) error {
+	names, err := filepath.Glob(filepath.Join(globQuoted(s.dir), dbName+"*"))
+	if err != nil {
+		return err
+	}
+	var found []error
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		holds, err := fileHolds(name, traces)
+		switch {
+		case errors.Is(err, os.ErrNotExist): // the log may go at any time
+		case err != nil:
+			found = append(found, fmt.Errorf("search %s for the purged bytes: %w", name, err))
+		case holds:
+			found = append(found, fmt.Errorf("%s still holds bytes of the purged version. If it is a copy from before a migration, remove it", name))
+		}
+	}
+	return errors.Join(found...)
+}
+
+// globQuoted escapes what filepath.Glob would take for a pattern.
+func globQuoted(path string) string {
+	var out []rune
+	for _, r := range path {
+		if r == '*' || r == '?' || r == '[' || r == '\\' {
+			out = append(out, '\\')
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}
+
+func fileHolds(name string, traces [][]byte) (bool, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	chunk := make([]byte, 4<<20)
+	kept := 0 // bytes of the chunk before, so that nothing hides between two
+	for {
+		n, err := io.ReadFull(f, chunk[kept:])
+		text := chunk[:kept+n]
+		for _, t := range traces {
+			if bytes.Contains(text, t) {
+				return true, nil
+			}
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		kept = copy(chunk, text[len(text)-traceLen:])
+	}
+}
+
+// idsOf reads a query of one number column inside a transaction.
+func idsOf(tx *sql.Tx, query string, args ...any) (all []int64, err error) {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		all = append(all, id)
+	}
+	return all, rows.Err()
+}
