@@ -21,6 +21,7 @@ import (
 // libs.md §1: scrapligo drops every CR, leaves escapes that were split and
 // breaks OSC; so it gets to see only what comes out here.
 type cleaner struct {
+	width int    // columns that the device was told; 0: not told
 	out   []byte // finished lines, then the line that is being written
 	start int    // where that line begins in out
 	pos   int    // cursor: offset in the line, at the start of a rune
@@ -183,10 +184,16 @@ func (c *cleaner) newline() {
 
 // act does what a CR stands for, once it is clear that no LF follows it.
 func (c *cleaner) act() {
-	if c.crs > 0 {
-		c.crs = 0
-		c.moveTo(0)
+	if c.crs == 0 {
+		return
 	}
+	c.crs = 0
+	if end := len(c.out) - 1; c.width > 0 && c.pos > c.width && c.out[end] == ' ' && c.start+c.pos == end+1 && c.cell()%c.width == 1 {
+		// A line editor's way into the next row: a blank behind the last column, CR.
+		c.out, c.pos = c.out[:end], c.pos-1
+		return
+	}
+	c.moveTo(0)
 }
 
 // print writes a run of plain bytes at the cursor.

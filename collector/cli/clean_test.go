@@ -75,6 +75,16 @@ func TestCleaner(t *testing.T) {
 	}
 }
 
+// A line editor that comes to the last column goes to the next row by a blank
+// and CR. The line is one all the same.
+func TestRowsOfOneLineAreOneLine(t *testing.T) {
+	c := cleaner{width: 10}
+	c.feed([]byte("r1# show r \running-con \rfig\r\n1234567890\r\n12345678901\rx\r\n"))
+	if got, want := string(c.take(0)), "r1# show running-config\n1234567890\nx2345678901\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // However the bytes are cut into reads, the text is the same.
 func TestCleanerSplitAtEveryPosition(t *testing.T) {
 	for name, tt := range cleanings {

@@ -243,10 +243,9 @@ func (x *execution) read(r io.Reader, stderr bool, read chan struct{}) {
 				if x.stderr = append(x.stderr, buf[:n]...); len(x.stderr) > maxStderr {
 					x.stderr = slices.Clone(x.stderr[len(x.stderr)-maxStderr:])
 				}
-			case x.large || int64(len(x.clean.out)+n) > x.c.lim.MaxBytes || x.got > 4*x.c.lim.MaxBytes+1<<20:
-				x.large = true
-			default:
+			case !x.large:
 				x.clean.feed(buf[:n])
+				x.large = int64(len(x.clean.out)) > x.c.lim.MaxBytes || x.got > 4*x.c.lim.MaxBytes+1<<20
 			}
 		}
 		x.mu.Unlock()

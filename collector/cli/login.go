@@ -53,14 +53,18 @@ func (s *Session) start(ctx context.Context) error {
 		return s.refusedChannel(collector.StepPrompt, err)
 	}
 	go ssh.DiscardRequests(reqs)
-	if err := shell(ch, s.d.Width); err != nil {
+	width := s.d.Width
+	if width == 0 {
+		width = 511
+	}
+	if err := shell(ch, width); err != nil {
 		if errors.Is(err, errNoShell) {
 			return s.c.fail(collector.StepPrompt, collector.ErrNoPrompt, nil,
 				fmt.Sprintf("Let account %s have a shell on %s", collector.Escape(s.c.t.Credential.User), s.c.name()), err)
 		}
 		return err
 	}
-	t := newTerminal(ch, s.c.lim.MaxBytes)
+	t := newTerminal(ch, width, s.c.lim.MaxBytes)
 	sc, err := t.over()
 	if err != nil {
 		return err

@@ -55,9 +55,9 @@ const (
 	lookBack    = 1000                   // bytes before the line that act gets to see
 )
 
-func newTerminal(ch ssh.Channel, limit int64) *terminal {
+func newTerminal(ch ssh.Channel, width int, limit int64) *terminal {
 	return &terminal{
-		ssh: ch, limit: limit, last: time.Now(),
+		ssh: ch, limit: limit, last: time.Now(), clean: cleaner{width: width},
 		wake: make(chan struct{}, 1), more: make(chan struct{}, 1), done: make(chan struct{}),
 		act: func([]byte, []byte) bool { return false },
 	}
@@ -124,14 +124,15 @@ func (t *terminal) pump(r io.Reader, main bool) {
 			t.got += int64(n)
 			// Beyond the limit bytes are counted and dropped: the answer has failed.
 			// What is wiped off counts too, or it could go on for ever.
-			if t.tooLarge = t.tooLarge || t.handed+int64(len(t.clean.out)+n) > t.limit || t.got > 4*t.limit+1<<20; !t.tooLarge {
+			if !t.tooLarge {
 				t.clean.feed(buf[:n])
 			}
+			t.tooLarge = t.tooLarge || t.handed+int64(len(t.clean.out)) > t.limit || t.got > 4*t.limit+1<<20
 		}
 		if err != nil && main {
 			t.ended = true
 		}
-		look := t.ripe() || len(t.clean.line()) > 0 && !t.armed
+		look := t.ended || t.ripe() || len(t.clean.line()) > 0 && !t.armed
 		t.mu.Unlock()
 		if look {
 			signal(t.more)
@@ -279,9 +280,6 @@ func (t *terminal) wiping(line []byte, from, to int) bool {
 
 // shell asks for a terminal and a shell on a channel.
 func shell(ch ssh.Channel, width int) error {
-	if width == 0 {
-		width = 511
-	}
 	// TERM vt100 keeps readline from bracketed paste and most colours; 255 rows
 	// is what scrapligo asks for, so devices know it. Echo stays on: the answer is
 	// held against it.
