@@ -134,23 +134,33 @@ func readID(path string) (string, error) {
 // keepID reads the identity of a directory that has no database yet, or makes
 // it. The file lets a first start that was cut short find the key that it made.
 func keepID(path string) (string, error) {
-	text, err := os.ReadFile(path)
-	if err == nil {
-		if id := strings.TrimSpace(string(text)); len(id) == 16 {
-			if _, err := hex.DecodeString(id); err == nil {
-				return id, nil
-			}
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read the directory's identity: %w", err)
-	}
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
 	id := hex.EncodeToString(b[:])
-	if err := os.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.WriteString(id + "\n")
+		if err = errors.Join(err, f.Close()); err != nil {
+			_ = os.Remove(path) // half an identity is none
+			return "", fmt.Errorf("write the directory's identity: %w", err)
+		}
+		return id, nil
+	}
+	if !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("write the directory's identity: %w. Give a directory that you may write with --dir", err)
 	}
-	return id, nil
+	for range 20 { // another process may be writing it at this moment
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", fmt.Errorf("read the directory's identity: %w", err)
+		}
+		id := strings.TrimSpace(string(text))
+		if _, err := hex.DecodeString(id); err == nil && len(id) == 2*len(b) {
+			return id, nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return "", refuse(ErrDamaged, "%s holds no identity of a data directory. Remove the file: there is no database yet that it could belong to", path)
 }
 
 // lock is the hold of one process on a directory: flock(2) on a file that says

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/fstest"
@@ -372,6 +373,42 @@ func TestPrepareSaysWhichKeyFileAndWhetherItMayBeMade(t *testing.T) {
 	again, fresh, err = Prepare(dir)
 	if err != nil || fresh || again != id {
 		t.Errorf("existing directory, held by another: %q, %t, %v, want %q", again, fresh, err, id)
+	}
+}
+
+func TestFirstStartsAtOnceAgreeOnIdentityAndKey(t *testing.T) {
+	dir, config := filepath.Join(t.TempDir(), "muster"), filepath.Join(t.TempDir(), "config")
+	type start struct {
+		id, key string
+		made    bool
+		err     error
+	}
+	starts := make([]start, 8)
+	var all sync.WaitGroup
+	for i := range starts {
+		all.Go(func() {
+			s := &starts[i]
+			var fresh bool
+			if s.id, fresh, s.err = Prepare(dir); s.err != nil {
+				return
+			}
+			var found secret.Found
+			found, s.err = secret.Locate(secret.Places{ConfigDir: config, Dir: dir, ID: s.id, Fresh: fresh})
+			s.key, s.made = found.Key.ID(), found.Made
+		})
+	}
+	all.Wait()
+	made := 0
+	for _, s := range starts {
+		if s.err != nil || s.id != starts[0].id || s.key != starts[0].key {
+			t.Errorf("%+v, the first one %+v", s, starts[0])
+		}
+		if s.made {
+			made++
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d of them made the key", made)
 	}
 }
 

@@ -150,6 +150,17 @@ func (k Key) sealing() []byte {
 	return b
 }
 
+// Derive makes a key of 32 bytes for another purpose than sealing (RFC 5869):
+// the same for the same master key and purpose, and nothing can be told from one
+// about the other.
+func (k Key) Derive(purpose string) []byte {
+	d, err := hkdf.Key(sha256.New, k.raw[:], nil, "muster "+purpose, sha256.Size)
+	if err != nil {
+		panic("secret: " + err.Error()) // only for lengths that HKDF cannot give
+	}
+	return d
+}
+
 // bound is the associated data: the header's clear part, then the record.
 func bound(header, ad []byte) []byte {
 	return append(append(make([]byte, 0, len(header)+len(ad)), header...), ad...)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // CredentialName is the name of the master key among the credentials of a
@@ -67,7 +68,11 @@ func Locate(p Places) (Found, error) {
 		return Found{}, fmt.Errorf("%s: no place for a master key is known. Name its file with --key", p.Dir)
 	}
 	var err error
-	if f.Key, err = readKey(f.Path); err == nil {
+	f.Key, err = readKey(f.Path)
+	if p.Fresh {
+		f.Key, err = settle(f.Path, f.Key, err)
+	}
+	if err == nil {
 		return f, nil
 	}
 	switch {
@@ -82,10 +87,28 @@ func Locate(p Places) (Found, error) {
 		}
 	}
 	f.Key, f.Made = NewKey(), true
-	if err := writeKey(f.Path, f.Key); err != nil {
+	err = writeKey(f.Path, f.Key)
+	if errors.Is(err, fs.ErrExist) {
+		f.Made = false
+		f.Key, err = settle(f.Path, Key{}, err)
+	}
+	if err != nil {
 		return Found{}, fmt.Errorf("make the master key (%s): %w. Name a file that you may write with --key", f.From, err)
 	}
 	return f, nil
+}
+
+// settle reads a key file again for a short while where another process may be
+// making it at this moment: its key counts.
+func settle(path string, key Key, err error) (Key, error) {
+	for range 20 {
+		if !errors.Is(err, fs.ErrExist) && !errors.Is(err, ErrNoKey) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		key, err = readKey(path)
+	}
+	return key, err
 }
 
 // lost is ErrKeyLost with a sentence of its own.
