@@ -36,14 +36,14 @@ func changed(text []byte, n int) []byte {
 
 func TestSmallChangeCostsUnderOneKilobyteAndTwoWithRaw(t *testing.T) {
 	s := openNew(t)
-	for _, size := range []int{65 << 10, 1 << 20} {
+	for size, nights := range map[int]int{65 << 10: keyframeEvery, 1 << 20: 3} {
 		redacted := bytes.ReplaceAll(config(size, 1), []byte("no ip redirects"), []byte("key ‹secret 3f9a21c4›"))
 		blob, whole, err := packRedacted(keyframe{}, redacted)
 		if err != nil || !whole {
 			t.Fatalf("first text: whole %t, %v", whole, err)
 		}
 		frame := keyframe{Text: redacted, Size: len(blob)}
-		for night := 1; night <= keyframeEvery; night++ {
+		for night := 1; night <= nights; night++ {
 			redacted = changed(redacted, night)
 			blob, whole, err := packRedacted(frame, redacted)
 			if err != nil || whole {
@@ -62,6 +62,9 @@ func TestSmallChangeCostsUnderOneKilobyteAndTwoWithRaw(t *testing.T) {
 			if limit := 1000 * (night + 9) / 10; night == 1 && (len(blob) >= 1000 || len(blob)+len(sealed) >= 2000) || len(blob) > limit {
 				t.Errorf("%d bytes, night %d: redacted takes %d bytes, raw %d", size, night, len(blob), len(sealed))
 			}
+			if night == 1 {
+				t.Logf("%d bytes, one line changed and one added: redacted %d, raw with five secrets %d, key frame %d", size, len(blob), len(sealed), frame.Size)
+			}
 			got, err := unpackRedacted(blob, frame.Text)
 			if err != nil || !bytes.Equal(got, redacted) {
 				t.Fatalf("redacted text is not what it was (%v)", err)
@@ -72,6 +75,7 @@ func TestSmallChangeCostsUnderOneKilobyteAndTwoWithRaw(t *testing.T) {
 			}
 			frame.Since++
 		}
+		frame.Since = keyframeEvery
 		if _, whole, err := packRedacted(frame, changed(redacted, 99)); err != nil || !whole {
 			t.Errorf("text %d against one key frame: whole %t, %v", frame.Since+1, whole, err)
 		}
