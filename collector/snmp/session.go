@@ -150,7 +150,7 @@ func dial(ctx context.Context, t collector.Target, o options) (*Session, error) 
 		}
 		return nil, s.errorAt(collector.StepSend, troubleOf(err))
 	}
-	s.wire = &wire{Conn: s.lib.Conn, pace: o.pace, version: int(s.version), maxBytes: s.limits.MaxBytes}
+	s.wire = &wire{Conn: s.lib.Conn, pace: o.pace, timeout: s.limits.SNMPTimeout, version: int(s.version), maxBytes: s.limits.MaxBytes}
 	s.lib.Conn = s.wire
 	if o.engine.valid() {
 		s.engine, s.wire.engineID = o.engine, o.engine.id

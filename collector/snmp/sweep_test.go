@@ -230,6 +230,16 @@ func TestSweepKeepsItsRate(t *testing.T) {
 	}
 }
 
+// Waiting for leave to send must not use up the time that the agent has.
+func TestSlowRateLeavesUsersTheirTime(t *testing.T) {
+	a := loopback(t).withUser("muster", "fake-password", testEngine)
+	o := SweepOptions{Rate: 10, Tries: 1, Timeout: 60 * time.Millisecond}
+	_, answers := sweepAll(t, o, SweepTarget{a.addr, []collector.Credential{userCredential("v3", "muster", "fake-password")}})
+	if got := answers[a.addr]; got.Credential != "v3" {
+		t.Errorf("answer %+v", got)
+	}
+}
+
 func TestSweepEndsWithItsContext(t *testing.T) {
 	a := loopback(t).withUser("muster", "fake-password", testEngine)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -21,7 +21,8 @@ import (
 //     engine, so a wrong user looks like silence.
 type wire struct {
 	net.Conn
-	pace func() error // waits until a packet may be sent; nil: at once
+	pace    func() error  // waits until a packet may be sent; nil: at once
+	timeout time.Duration // for an answer, after pace
 
 	version  int    // of the messages let through
 	engineID []byte // v3: of the answers let through
@@ -55,6 +56,10 @@ func (w *wire) Write(p []byte) (int, error) {
 	w.strays = 0
 	if w.pace != nil {
 		if err := w.pace(); err != nil {
+			return 0, err
+		}
+		// The deadline was set before; the agent is owed all of it.
+		if err := w.SetDeadline(time.Now().Add(w.timeout)); err != nil {
 			return 0, err
 		}
 	}
