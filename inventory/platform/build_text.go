@@ -321,10 +321,10 @@ func (d *decoder) even(n node, what string) evenRules {
 	e.through = d.pattern(n.get("through"), what+".through", demand{start: true, end: true, groups: 0})
 	e.drop = d.patterns(n.get("drop"), what+".drop", demand{start: true, groups: 0})
 	for _, it := range d.list(n.get("fold")) {
-		if d.keys(it, what+".fold", "match", "until", "why") {
+		if d.keys(it, what+".fold", "match", "while", "why") {
 			f := fold{
 				match: d.pattern(it.get("match"), what+".fold.match", demand{start: true, groups: 1}),
-				until: d.pattern(it.get("until"), what+".fold.until", demand{start: true, groups: 0}),
+				while: d.pattern(it.get("while"), what+".fold.while", demand{start: true, end: true, groups: 0}),
 			}
 			if f.match != nil {
 				e.fold = append(e.fold, f)

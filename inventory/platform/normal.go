@@ -3,6 +3,7 @@ package platform
 import (
 	"bytes"
 	"regexp"
+	"strings"
 )
 
 // Normal is raw without what changes by itself (the volatile rules). The result
@@ -95,32 +96,43 @@ func (r *rules) volatileIn(text []byte) volatileFinds {
 // cut tells what goes where v matched line i with the groups m, and the last
 // line that is touched. A block that never ends is left alone: what is missing
 // must show.
+//
+// An until that begins with ^ names a line, and that goes too. Any other ends a
+// value in mid-line and stays, so that a quote that was opened is closed.
 func (v *volatileRule) cut(text []byte, lines []line, i int, m []int) ([]span, int) {
 	l := lines[i]
-	last := i
-	if v.until != nil {
-		last = -1
-		for j := i + 1; j < len(lines); j++ {
-			if v.until.Match(lines[j].of(text)) {
-				last = j
-				break
+	grouped := v.match.NumSubexp() == 1 && m[2] >= 0
+	if v.until == nil {
+		if grouped {
+			return []span{{l.start + m[2], l.start + m[3]}}, i
+		}
+		return []span{{l.start, next(text, l.end)}}, i
+	}
+	wholeLine := strings.HasPrefix(v.until.String(), "^")
+	from := l.start
+	if grouped {
+		from += m[2]
+	}
+	if !wholeLine {
+		at := from
+		for j := i; j < len(lines); j++ {
+			if e := v.until.FindIndex(text[at:lines[j].end]); e != nil {
+				return []span{{from, at + e[0]}}, j
 			}
+			at = next(text, lines[j].end)
 		}
-		if v.until.Match(l.of(text)) && v.match.NumSubexp() == 1 {
-			last = i // the value ends in the line in which it begins
-		}
-		if last < 0 {
-			return nil, i
+		return nil, i
+	}
+	for j := i + 1; j < len(lines); j++ {
+		switch {
+		case !v.until.Match(lines[j].of(text)):
+		case grouped:
+			return []span{{from, l.start + m[3]}, {next(text, l.end), next(text, lines[j].end)}}, j
+		default:
+			return []span{{from, next(text, lines[j].end)}}, j
 		}
 	}
-	if v.match.NumSubexp() == 0 || m[2] < 0 {
-		return []span{{l.start, next(text, lines[last].end)}}, last
-	}
-	cut := []span{{l.start + m[2], l.start + m[3]}}
-	if last > i {
-		cut = append(cut, span{next(text, l.end), next(text, lines[last].end)})
-	}
-	return cut, last
+	return nil, i
 }
 
 // next is where the line after the one that ends at end begins.

@@ -95,7 +95,7 @@ func (r *rules) secretsIn(text []byte) []find {
 		return nil
 	}
 	var all []find
-	var up []int32
+	var up, upPlain []int32
 	busyUntil := -1 // the last line of a block that is masked as a whole
 	numbers := make([]int, 0, len(candidates))
 	for n := range candidates {
@@ -126,10 +126,12 @@ func (r *rules) secretsIn(text []byte) []find {
 				continue
 			}
 			if s.under != nil {
+				// A quote that is never closed would hide all structure behind it:
+				// then the indent alone has to do.
 				if up == nil {
-					up = parents(text, (&r.syntax).lines(text))
+					up, upPlain = parents(text, (&r.syntax).lines(text)), parents(text, lines)
 				}
-				if !below(text, lines, up, i, s.under) {
+				if !below(text, lines, up, i, s.under) && !below(text, lines, upPlain, i, s.under) {
 					continue
 				}
 			}
@@ -203,10 +205,15 @@ func settle(text []byte, all []find) []find {
 	return out
 }
 
-// isToken reports whether a mark stands where the secret would begin: it is
-// hidden already. A token holds a blank, so the value itself does not tell.
+// isToken reports whether a mark stands where the secret would begin, or begins
+// in one: it is hidden already. A token holds a blank and the word secret, so the
+// value itself does not tell.
 func isToken(text []byte, start int) bool {
-	return alreadyHidden.Match(text[start:min(len(text), start+32)])
+	if head := []byte("‹secret "); bytes.HasSuffix(text[:start], head) {
+		start -= len(head)
+	}
+	m := alreadyHidden.FindIndex(text[start:min(len(text), start+32)])
+	return m != nil && m[0] == 0
 }
 
-var alreadyHidden = regexp.MustCompile(`^‹(?:secret(?: [0-9a-f]{8})?|hidden)›`)
+var alreadyHidden = regexp.MustCompile(`‹(?:secret(?: [0-9a-f]{8})?|hidden)›`)

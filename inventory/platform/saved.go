@@ -73,14 +73,11 @@ func foldLine(text []byte, lines []line, i int, lists ...[]fold) ([]byte, int) {
 			if m == nil {
 				continue
 			}
-			if f.until == nil {
-				return m[1], i
+			last := i
+			for f.while != nil && last+1 < len(lines) && f.while.Match(lines[last+1].of(text)) {
+				last++
 			}
-			for j := i + 1; j < len(lines); j++ {
-				if f.until.Match(lines[j].of(text)) {
-					return m[1], j
-				}
-			}
+			return m[1], last
 		}
 	}
 	return b, i

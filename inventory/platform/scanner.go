@@ -3,6 +3,7 @@ package platform
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -54,9 +55,21 @@ func scanLine(text []byte, lines []line, i int, here []find) ([]find, int) {
 	for _, m := range cryptHash.FindAllIndex(b, -1) {
 		add(m[0], m[1])
 	}
-	for _, m := range wordish.FindAllIndex(b, -1) {
-		if !secretWord(b, m[0], m[1]) {
-			continue
+	known := len(here)
+	words := wordish.FindAllIndex(b, -1)
+	words = slices.DeleteFunc(words, func(m []int) bool {
+		return bytes.HasSuffix(b[:m[0]], []byte("‹")) || !secretWord(b, m[0], m[1]) // a token says "secret", too
+	})
+	for k, m := range words {
+		until := l.end
+		if k+1 < len(words) {
+			until = l.start + words[k+1][0]
+		}
+		if slices.ContainsFunc(here[:known], func(f find) bool { return f.start >= l.start+m[1] && f.start <= until }) {
+			continue // a rule knows what this word announces
+		}
+		if t := alreadyHidden.FindIndex(b[m[1]:until-l.start]); t != nil {
+			continue // and has hidden it before
 		}
 		if start, end, ok := valueAfter(b, m[0], m[1]); ok {
 			add(start, end)
@@ -109,14 +122,14 @@ func secretWord(b []byte, start, end int) bool {
 var typeWords = wordSet(`encrypted clear clear-text cleartext clear_text plain plaintext plain-text ascii ascii-text hex hexadecimal
 	hash hashed cipher ciphertext simple irreversible-cipher text string value enc md5 sha sha1 sha-1 sha224 sha256 sha-256 sha384 sha512 sha-512
 	hmac-md5 hmac-sha-1 hmac-sha-256 cmac-aes-128 aes aes128 aes192 aes256 des 3des pbkdf2 scrypt bcrypt 8a
-	level auth priv read write ro rw read-only read-write type localized localizedkey encryption-type is`)
+	level auth priv read write ro rw read-only read-write type localized localizedkey encryption-type local remote is`)
 
 // notValues follow a keyword where it announces no secret.
 var notValues = wordSet(`chain chains encryption encrypt policy generate generation zeroize pubkey-chain config-key authentication authorization
 	address hostname host required optional min-length max-length minimum maximum min max length lifetime life-time lifecycle expire expires expiry
 	expiration never prompt default enable enabled disable disabled none history recovery reset retry retries attempts strength complexity
 	change changed changes check checks group server vrf interface members add delete set replace prefer source version iburst burst minpoll maxpoll
-	rsa dsa dss ecdsa ed25519 ssh-rsa ssh-dss ssh-ed25519 exchange exchanges size bits modulus usage label export exportable import storage name names
+	rsa dsa dss ecdsa ed25519 ssh-rsa ssh-dss ssh-ed25519 exchange exchanges size bits modulus usage label common export exportable import storage name names
 	id ids file files in out both extended standard large and or for of to the a an on at by with be been must will was were has have had should
 	may can cannot not no are this that these those your our their if when while please needed protected prohibited shared login access user users`)
 
@@ -165,7 +178,9 @@ func valueAfter(b []byte, start, end int) (from, to int, ok bool) {
 		for rest < len(b) && (b[rest] == ' ' || b[rest] == '\t') {
 			rest++
 		}
-		// "level 15" and "type 6": the number belongs to the word.
+		if rest < len(b) && rest > to && secretWord(b, from, to) {
+			return 0, 0, false // "password encryption-key X": that word speaks for itself
+		}
 		passes := typeWords[word] || digits(word) && (len(word) <= 2 || isKey && len(word) <= 5)
 		if !passes {
 			return from, to, to-from > 1

@@ -209,5 +209,5 @@ type evenRules struct {
 
 type fold struct {
 	match *regexp.Regexp // group 1 is what stays of the line
-	until *regexp.Regexp // the lines after it up to and including this one go
+	while *regexp.Regexp // the lines after it go as long as they match
 }

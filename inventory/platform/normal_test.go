@@ -1,0 +1,145 @@
+package platform
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What changes by itself is no change, whatever night it is.
+func TestNoiseIsNoChange(t *testing.T) {
+	for _, f := range fixtures(t) {
+		run, _ := f.def.part(RoleRunning)
+		before := f.def.Redact(f.def.Normal(f.running()), testKey)
+		f.each("same", func(name, script string) {
+			texts := f.changed(t, script)
+			if bytes.Equal(texts[run.Name], f.running()) {
+				t.Errorf("%s/%s changes nothing", f.def.Name, name)
+			}
+			after := f.def.Redact(f.def.Normal(texts[run.Name]), testKey)
+			if d := cmp.Diff(string(before), string(after)); d != "" {
+				t.Errorf("%s/%s counts as a change:\n%s", f.def.Name, name, d)
+			}
+		})
+	}
+}
+
+// What a person changed shows, secrets included.
+func TestChangesShow(t *testing.T) {
+	for _, f := range fixtures(t) {
+		run, _ := f.def.part(RoleRunning)
+		before := f.def.Redact(f.def.Normal(f.running()), testKey)
+		f.each("differs", func(name, script string) {
+			after := f.def.Redact(f.def.Normal(f.changed(t, script)[run.Name]), testKey)
+			if bytes.Equal(before, after) {
+				t.Errorf("%s/%s does not show", f.def.Name, name)
+			}
+		})
+	}
+}
+
+// Each volatile rule is needed: without it a reading of the fixtures would differ.
+func TestEveryVolatileRuleIgnoresSomething(t *testing.T) {
+	seen := map[string]bool{} // by Revision: IOS-XE has the rules of IOS
+	for _, f := range fixtures(t) {
+		if seen[f.def.Revision] {
+			continue
+		}
+		seen[f.def.Revision] = true
+		var texts [][]byte
+		for _, x := range f.parts {
+			texts = append(texts, x)
+		}
+		run, _ := f.def.part(RoleRunning)
+		f.each("same", func(_, script string) { texts = append(texts, f.changed(t, script)[run.Name]) })
+		for i, v := range f.def.rules.volatile {
+			r := *f.def.rules
+			r.volatile, r.volatileIndex = nil, index{}
+			for k, w := range f.def.rules.volatile {
+				if k != i {
+					r.volatileIndex.add(len(r.volatile), literalsOf(w.match.String()))
+					r.volatile = append(r.volatile, w)
+				}
+			}
+			d := *f.def
+			d.rules = &r
+			needed := false
+			for _, x := range texts {
+				needed = needed || !bytes.Equal(d.Normal(x), f.def.Normal(x))
+			}
+			if !needed {
+				t.Errorf("%s: nothing in the fixture needs %s", f.def.Name, v.match)
+			}
+		}
+	}
+}
+
+func TestNormalKeepsWhatNoRuleNames(t *testing.T) {
+	d, _ := definitions(t).ByName("cisco_ios")
+	for _, text := range []string{
+		"",
+		"hostname r1\n",
+		"hostname r1",                           // no line end is added
+		" certificate self-signed 01\n  3082\n", // the block is not closed: what is missing shows
+		"banner motd ^C\n! Last configuration change at noon\n^C\n",
+	} {
+		if got := string(d.Normal([]byte(text))); got != text {
+			t.Errorf("Normal(%q) = %q", text, got)
+		}
+	}
+}
+
+func TestWhoChangedTheConfigIsKeptAsFact(t *testing.T) {
+	s := definitions(t)
+	for name, tt := range map[string]struct{ text, want string }{
+		"cisco_ios":     {"! Last configuration change at 09:12:44 UTC Mon Nov 23 2026 by ops\n", "09:12:44 UTC Mon Nov 23 2026 by ops"},
+		"juniper_junos": {"## Last commit: 2026-11-23 09:12:44 UTC by ops\n", "2026-11-23 09:12:44 UTC by ops"},
+	} {
+		d, _ := s.ByName(name)
+		want := []Fact{{Name: "changed", Value: tt.want, Source: "header"}}
+		if diff := cmp.Diff(want, d.Volatile([]byte(tt.text))); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestSavedConfigIsNotUnsaved(t *testing.T) {
+	for _, f := range fixtures(t) {
+		start, keeps := f.def.part(RoleStartup)
+		r, s, known := f.def.SavedForm(f.running(), f.parts[start.Name])
+		if known != keeps {
+			t.Errorf("%s: known = %t, want %t", f.def.Name, known, keeps)
+		}
+		if d := cmp.Diff(string(s), string(r)); keeps && d != "" {
+			t.Errorf("%s: saved, but it differs:\n%s", f.def.Name, d)
+		}
+	}
+}
+
+func TestUnsavedChangeShows(t *testing.T) {
+	for _, f := range fixtures(t) {
+		run, _ := f.def.part(RoleRunning)
+		start, _ := f.def.part(RoleStartup)
+		f.each("unsaved", func(name, script string) {
+			r, s, known := f.def.SavedForm(f.changed(t, script)[run.Name], f.parts[start.Name])
+			if !known || bytes.Equal(r, s) {
+				t.Errorf("%s/%s: known %t, and no difference", f.def.Name, name, known)
+			}
+		})
+	}
+}
+
+// A stored text that could not be read tells nothing, least of all a difference.
+func TestUnreadableStartupIsNotKnown(t *testing.T) {
+	for _, f := range fixtures(t) {
+		f.each("unknown", func(name, startup string) {
+			if _, _, known := f.def.SavedForm(f.running(), []byte(startup)); known {
+				t.Errorf("%s/%s counts as known", f.def.Name, name)
+			}
+		})
+		if _, _, known := f.def.SavedForm(f.running(), nil); known {
+			t.Errorf("%s: no startup config counts as known", f.def.Name)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package platform
+
+import (
+	"strings"
+	"testing"
+)
+
+// Text of any platform: what stands between « and » goes, the rest stays.
+func TestMaskHidesWhatUnknownKeywordsAnnounce(t *testing.T) {
+	for _, text := range []string{
+		"set wifi passphrase «correcthorse»",
+		`wlan security wpa-passphrase "«correct horse battery»"`,
+		"user add bob password «hunter2hunter2» role admin",
+		"user bob secret 5 «$1$abcd$FAKEFAKE»",
+		"acme-token «abcdef0123456789»",
+		"api-key: «abcdef0123456789»",
+		`{"user": "bob", "password": "«hunter2»", "role": "x"}`,
+		"password=«hunter2»",
+		"psk = «hunter2hunter2»;",
+		"<password>«hunter2»</password>",
+		"<adminPassword>«hunter2»</adminPassword>",
+		"PrivateKey = «FAKEfakeFAKEfake=»",
+		"radius shared-secret encrypted «0011aabb»",
+		"ike pre-shared-key ascii-text \"«abc»\"",
+		"isis authentication-key md5 «abcdef»",
+		"ntp authentication-key 7 md5 «fakefake»",
+		"snmp-agent community read cipher «%^%#FAKE%^%#»",
+		"set snmp community «fakecomm» ro",
+		"rocommunity «fakecomm» default",
+		"rwcommunity6 «fakecomm»",
+		"copy scp://ops:«hunter2»@192.0.2.1/x",
+		"backup ftp://ops:«p@ss»@192.0.2.1/x",
+		"ops:«$6$FAKE$FAKEFAKE»:19000:0:99999:7:::",
+		"login hash «$argon2id$FAKEFAKEFAKE»",
+		"crypto key «fakefakefake»",
+		"tacacs key 7 «0011aabb»",
+		"vrrp password level 15 «fakefake»",
+		"some credentials «abcdefgh»",
+		"wireless security psk «12345678»",
+		"admin password «12345»",
+		"line before\n-----BEGIN RSA PRIVATE KEY-----«\nFAKEFAKE\nFAKE=\n»-----END RSA PRIVATE KEY-----\nhostname r1",
+		`key "-----BEGIN PRIVATE KEY-----«\nFAKE\n»-----END PRIVATE KEY-----"`,
+		"-----BEGIN OPENSSH PRIVATE KEY-----«\nFAKEFAKE\ncut here»",
+	} {
+		want := marked.ReplaceAllString(text, mark)
+		if got := string(Mask([]byte(unmarked(text)))); got != want {
+			t.Errorf("Mask(%q)\n got %q\nwant %q", unmarked(text), got, want)
+		}
+	}
+}
+
+// Words that look like it and announce no secret.
+func TestMaskLeavesTheRestReadable(t *testing.T) {
+	for _, text := range []string{
+		"hostname r1",
+		"service password-encryption",
+		"password encryption aes",
+		"no password",
+		"username ops nopassword role admin",
+		"password recovery disable",
+		"password-policy minimum-length 12",
+		"security passwords min-length 8",
+		"key chain OSPF",
+		" key 1",
+		"key-chain K",
+		"ip ssh pubkey-chain",
+		"crypto key generate rsa modulus 2048",
+		"username ops ssh-key ssh-rsa AAAAB3NzaC1yc2E ops@host",
+		"host-key ssh-ed25519 AAAAC3",
+		"public-key 0011aabb",
+		"ntp trusted-key 1",
+		"ntp server 192.0.2.1 key 7 prefer",
+		"tunnel key 100000000",
+		"neighbor 192.0.2.1 send-community both",
+		"ip community-list standard CL permit 65000:1",
+		"set community 65000:1 additive",
+		"community CUSTOMERS members 65000:1;",
+		"policer token-bucket 1000",
+		"license keyfile flash:x",
+		"monkey see",
+		"url https://192.0.2.1:8443/path",
+		"mailto:noc@example.net",
+		"-----BEGIN CERTIFICATE-----",
+		"The password must be changed every 90 days",
+		"Access without a password is prohibited",
+		"secret {",
+		"password:",
+		"Password: ",
+		"key-exchange ecdh-sha2-nistp256",
+		"price $5 and $6",
+	} {
+		if got := string(Mask([]byte(text))); got != text {
+			t.Errorf("Mask(%q) = %q", text, got)
+		}
+	}
+}
+
+// A session masks what it quotes with the rules of the platform, too.
+func TestDefinitionMasksWithItsRules(t *testing.T) {
+	d, _ := definitions(t).ByName("cisco_ios")
+	got := string(d.Mask([]byte(" standby 1 authentication fakefake\n")))
+	if got != " standby 1 authentication ‹secret›\n" {
+		t.Errorf("Mask() = %q", got)
+	}
+}
+
+func TestMaskIsFastOnHostileText(t *testing.T) {
+	// Every line is a candidate, and one line is very long.
+	text := strings.Repeat("password password password key key secret://x:y@ $1$ ", 20000)
+	if got := Mask([]byte(text)); len(got) == 0 {
+		t.Error("nothing is left")
+	}
+}
