@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"muster/backup"
 	"muster/collector"
@@ -22,7 +20,6 @@ type configCmd struct {
 	Accept   configAcceptCmd   `cmd:"" help:"Make the quarantined capture a version."`
 	Discard  configDiscardCmd  `cmd:"" help:"Discard the quarantined capture."`
 	Baseline configBaselineCmd `cmd:"" help:"Pin a version as how the device should be."`
-	Purge    configPurgeCmd    `cmd:"" help:"Remove a version's bytes from every place."`
 }
 
 type configShowCmd struct {
@@ -135,44 +132,27 @@ type configExportCmd struct {
 
 func (c *configExportCmd) Run(s *session) error {
 	return s.client(func(ctx context.Context, cl *api.Client) error {
-		if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		dir, err := backup.OpenExportDir(c.Dir)
+		if err != nil {
 			return err
 		}
 		n := 0
-		err := cl.Export(ctx, c.Filter, func(l api.Line) error {
+		err = cl.Export(ctx, c.Filter, func(l api.Line) error {
 			if l.File == nil {
 				return nil
 			}
 			n++
-			return writeWhole(filepath.Join(c.Dir, filepath.Base(l.File.Name)), l.File.Text)
+			return dir.Put(backup.File{Name: l.File.Name, Text: l.File.Text})
 		})
 		if err != nil {
+			return err
+		}
+		if err := dir.Close(len(c.Filter) == 0); err != nil {
 			return err
 		}
 		fmt.Fprintf(s.stderr, "%s written to %s, secrets replaced by ‹secret›\n", plural(n, "file"), c.Dir)
 		return nil
 	})
-}
-
-// writeWhole writes a file so that a reader sees the old text or the new one,
-// and leaves one that has the text already alone.
-func writeWhole(name string, text []byte) error {
-	if old, err := os.ReadFile(name); err == nil && string(old) == string(text) {
-		return nil
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".muster-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if _, err := f.Write(text); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }
 
 // configDecision is a verb that decides about one device's configuration.
@@ -215,11 +195,3 @@ func (c *configBaselineCmd) Run(s *session) error {
 	}
 	return c.run(s, "baseline", c.Version)
 }
-
-type configPurgeCmd struct {
-	configDecision
-	Version int  `help:"Number of the version." required:""`
-	Yes     bool `help:"Purge without a question; nothing brings the bytes back." required:""`
-}
-
-func (c *configPurgeCmd) Run(s *session) error { return c.run(s, "purge", c.Version) }

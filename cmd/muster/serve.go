@@ -9,9 +9,21 @@ import (
 	"muster/internal/app"
 )
 
-type serveCmd struct{}
+type serveCmd struct {
+	Link bool `help:"Ask the process that serves for a new one-time link to its pages, and end."`
+}
 
 func (c *serveCmd) Run(s *session) error {
+	if c.Link {
+		return s.client(func(ctx context.Context, cl *api.Client) error {
+			link, err := cl.OpenLink(ctx)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(s.stdout, link)
+			return nil
+		})
+	}
 	o := s.options()
 	o.Say = func(format string, args ...any) { fmt.Fprintf(s.stderr, format+"\n", args...) }
 	return app.Serve(s.ctx, o)

@@ -24,7 +24,7 @@ func (c *verifyCmd) Run(s *session) error {
 		for _, f := range v.Faults {
 			fmt.Fprintln(s.stderr, "muster: "+f)
 		}
-		fmt.Fprintf(s.stdout, "%s, %s read and checked: %s\n", plural(v.Versions, "version"), plural(v.Texts, "text"), map[bool]string{true: "all whole", false: plural(len(v.Faults), "fault")}[len(v.Faults) == 0])
+		fmt.Fprintf(s.stdout, "%s read and checked: %s\n", plural(v.Versions, "version"), map[bool]string{true: "all whole", false: plural(len(v.Faults), "fault")}[len(v.Faults) == 0])
 		if len(v.Faults) > 0 {
 			return exitCode(exitFailed)
 		}

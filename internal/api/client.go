@@ -17,6 +17,7 @@ import (
 	"muster/backup"
 	"muster/internal/alert"
 	"muster/internal/schedule"
+	"muster/inventory"
 )
 
 // Client calls the API, over the Unix socket of the process that holds the data
@@ -212,7 +213,7 @@ func (c *Client) RetryDevice(ctx context.Context, name string) error {
 
 // AcceptKeys pins the host keys that the devices of filter showed last, or those
 // of known (lines of an OpenSSH known_hosts file); it returns what was pinned.
-func (c *Client) AcceptKeys(ctx context.Context, filter []string, known []byte) (a []Accepted, err error) {
+func (c *Client) AcceptKeys(ctx context.Context, filter []string, known []byte) (a []inventory.Accepted, err error) {
 	return a, c.call(ctx, "POST", path("accept-keys"), nil, AcceptKeys{Filter: filter, KnownHosts: string(known)}, &a)
 }
 
@@ -278,7 +279,7 @@ func (c *Client) Export(ctx context.Context, filter []string, each func(Line) er
 }
 
 // Decide acts on a device's configuration: "approve", "accept", "discard",
-// "baseline" (of version; 0: the newest) or "purge" (of version).
+// "baseline" (of version; 0: the newest) or "unpin".
 func (c *Client) Decide(ctx context.Context, name, verb string, version int) (d Decided, err error) {
 	return d, c.call(ctx, "POST", path("config", name, verb), values("version", number(version)), nil, &d)
 }
@@ -367,5 +368,12 @@ func (c *Client) TestReceiver(ctx context.Context, name string) error {
 func (c *Client) Reload(ctx context.Context) (note string, err error) {
 	var l Line
 	err = c.call(ctx, "POST", path("reload"), nil, nil, &l)
+	return l.Note, err
+}
+
+// OpenLink asks the serving process for a one-time link to its pages.
+func (c *Client) OpenLink(ctx context.Context) (link string, err error) {
+	var l Line
+	err = c.call(ctx, "POST", path("link"), nil, nil, &l)
 	return l.Note, err
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
+	"time"
 
 	"muster/backup"
 	"muster/collector"
@@ -39,7 +41,7 @@ func (s *Server) Local() http.Handler {
 		if err := body(r, &a); err != nil {
 			return nil, err
 		}
-		d, err := s.devices.Add(r.Context(), inventory.Addition{Address: a.Address, Name: a.Name, Platform: a.Platform, Credential: a.Credential, Site: a.Site}, by)
+		d, err := s.devices.Add(r.Context(), inventory.NewDevice{Address: a.Address, Name: a.Name, Platform: a.Platform, Credential: a.Credential, Site: a.Site}, by)
 		if err != nil {
 			return nil, err
 		}
@@ -50,29 +52,30 @@ func (s *Server) Local() http.Handler {
 		if err := body(r, &set); err != nil {
 			return nil, err
 		}
-		d, err := s.devices.Find(r.Context(), r.PathValue("name"))
+		change, err := set.change()
 		if err != nil {
 			return nil, err
 		}
-		d, err = s.devices.Set(r.Context(), d.ID, inventory.Change(set), by)
+		d, err := s.devices.Set(r.Context(), r.PathValue("name"), change, by)
 		if err != nil {
 			return nil, err
 		}
 		return s.one(r.Context(), d)
 	}))
-	act := func(pattern string, f func(context.Context, int64, string) error) {
+	act := func(pattern string, f func(ctx context.Context, key, by string) (inventory.Device, error)) {
 		mux.HandleFunc(pattern, answer(func(r *http.Request) (any, error) {
-			d, err := s.devices.Find(r.Context(), r.PathValue("name"))
-			if err != nil {
-				return nil, err
-			}
-			return struct{}{}, f(r.Context(), d.ID, by)
+			_, err := f(r.Context(), r.PathValue("name"), by)
+			return struct{}{}, err
 		}))
 	}
 	act("POST /v1/devices/{name}/retry", s.devices.Retry)
 	act("POST /v1/devices/{name}/replace", s.devices.Replace)
 	act("POST /v1/devices/{name}/retire", s.devices.Retire)
 	act("DELETE /v1/devices/{name}", s.devices.Delete)
+	mux.HandleFunc("POST /v1/devices/{name}/merge", answer(func(r *http.Request) (any, error) {
+		_, err := s.devices.Merge(r.Context(), r.PathValue("name"), r.FormValue("other"), by)
+		return struct{}{}, err
+	}))
 	mux.HandleFunc("POST /v1/accept-keys", answer(func(r *http.Request) (any, error) {
 		var a AcceptKeys
 		if err := body(r, &a); err != nil {
@@ -103,7 +106,8 @@ func (s *Server) Local() http.Handler {
 		if err != nil {
 			return nil, &Error{Message: "an alert is named by its number; muster alert list shows them", Exit: 2}
 		}
-		return struct{}{}, s.alerts.Ack(r.Context(), id, by, r.FormValue("note"))
+		_, err = s.alerts.Ack(r.Context(), id, by, r.FormValue("note"))
+		return struct{}{}, err
 	}))
 	mux.HandleFunc("POST /v1/receivers/{name}/test", answer(func(r *http.Request) (any, error) {
 		return struct{}{}, s.alerts.Test(r.Context(), r.PathValue("name"))
@@ -122,7 +126,7 @@ func (s *Server) Local() http.Handler {
 	}))
 
 	mux.HandleFunc("POST /v1/doctor/{name}", func(w http.ResponseWriter, r *http.Request) {
-		d, err := s.devices.Find(r.Context(), r.PathValue("name"))
+		d, err := s.devices.Show(r.Context(), r.PathValue("name"))
 		if err != nil {
 			refuse(w, err)
 			return
@@ -134,6 +138,10 @@ func (s *Server) Local() http.Handler {
 	mux.HandleFunc("POST /v1/verify", answer(func(r *http.Request) (any, error) { return s.house.Verify(r.Context()) }))
 	mux.HandleFunc("POST /v1/self/backup", answer(func(r *http.Request) (any, error) {
 		return struct{}{}, s.house.SelfBackup(r.Context(), r.FormValue("file"))
+	}))
+	mux.HandleFunc("POST /v1/link", answer(func(r *http.Request) (any, error) {
+		link, err := s.house.OpenLink()
+		return Line{Note: link}, err
 	}))
 	mux.HandleFunc("POST /v1/reload", answer(func(r *http.Request) (any, error) {
 		note, err := s.house.Reload(r.Context())
@@ -160,7 +168,7 @@ func (s *Server) reading(mux *http.ServeMux) {
 		}
 	})
 	mux.HandleFunc("GET /v1/grep", func(w http.ResponseWriter, r *http.Request) {
-		devs, err := s.devices.List(r.Context(), r.FormValue("q"))
+		devs, err := s.list(r.Context(), r.FormValue("q"))
 		if err != nil {
 			refuse(w, err)
 			return
@@ -172,7 +180,7 @@ func (s *Server) reading(mux *http.ServeMux) {
 		}))
 	})
 	mux.HandleFunc("GET /v1/export", func(w http.ResponseWriter, r *http.Request) {
-		devs, err := s.devices.List(r.Context(), r.FormValue("q"))
+		devs, err := s.list(r.Context(), r.FormValue("q"))
 		if err != nil {
 			refuse(w, err)
 			return
@@ -212,27 +220,22 @@ func (s *Server) one(ctx context.Context, d inventory.Device) (Device, error) {
 	return rows[0], nil
 }
 
-func (s *Server) acceptKeys(ctx context.Context, a AcceptKeys) ([]Accepted, error) {
-	out := []Accepted{}
-	add := func(keys []inventory.AcceptedKey, err error) error {
-		for _, k := range keys {
-			out = append(out, Accepted{Device: k.Device, Type: k.Key.Type, Fingerprint: k.Key.Fingerprint})
-		}
-		return err
+func (s *Server) acceptKeys(ctx context.Context, a AcceptKeys) ([]inventory.Accepted, error) {
+	f, err := inventory.ParseFilter(a.Filter...)
+	if err != nil {
+		return nil, &Error{Message: err.Error(), Exit: 2}
 	}
+	var out []inventory.Accepted
 	if a.KnownHosts != "" {
-		return out, add(s.devices.KnownHosts(ctx, []byte(a.KnownHosts), by))
+		out, err = s.devices.AcceptKnownHosts(ctx, f, strings.NewReader(a.KnownHosts), by)
+	} else {
+		out, err = s.devices.AcceptKey(ctx, f, by)
 	}
-	for _, f := range a.Filter {
-		if err := add(s.devices.AcceptKeys(ctx, f, by)); err != nil {
-			return out, err
-		}
-	}
-	return out, nil
+	return full(out), err
 }
 
 func (s *Server) decide(ctx context.Context, name, verb string, version int) (Decided, error) {
-	d, err := s.devices.Find(ctx, name)
+	d, err := s.devices.Show(ctx, name)
 	if err != nil {
 		return Decided{}, err
 	}
@@ -253,9 +256,6 @@ func (s *Server) decide(ctx context.Context, name, verb string, version int) (De
 	case "unpin":
 		err = s.configs.Unpin(ctx, d.ID, by)
 		out.Note = "there is no baseline any more"
-	case "purge":
-		out.Version, err = version, s.configs.Purge(ctx, d.ID, version, by)
-		out.Note = fmt.Sprintf("the bytes of version %d are gone", version)
 	default:
 		err = &Error{Message: "there is no decision " + collector.Escape(verb), Exit: 2}
 	}
@@ -463,4 +463,24 @@ func count(r *http.Request, name string) int {
 		return 0
 	}
 	return n
+}
+
+// change reads what the strings of a DeviceSet mean.
+func (d DeviceSet) change() (inventory.Change, error) {
+	c := inventory.Change{Name: d.Name, Site: d.Site, Platform: d.Platform, Credential: d.Credential, Tags: d.Tags, Managed: d.Managed, Disabled: d.Disabled}
+	if d.Algorithms != nil {
+		a := collector.Algorithms(*d.Algorithms)
+		c.Algorithms = &a
+	}
+	if d.Timeout != nil {
+		var t time.Duration
+		if *d.Timeout != "" {
+			var err error
+			if t, err = time.ParseDuration(*d.Timeout); err != nil || t < 0 {
+				return c, &Error{Message: "--timeout takes a duration such as 90s or 5m, not " + strconv.Quote(*d.Timeout), Exit: 2}
+			}
+		}
+		c.Timeout = &t
+	}
+	return c, nil
 }

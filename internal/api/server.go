@@ -3,7 +3,10 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"muster/backup"
@@ -15,26 +18,22 @@ import (
 	"muster/inventory/platform"
 )
 
-// Devices is what the API needs of the inventory; inventory.Inventory has it.
+// Devices is what the API needs of the inventory; *inventory.Devices has it. key
+// is a name, an address or a serial.
 type Devices interface {
-	// List returns the devices that a filter (words joined by blanks) fits.
-	List(ctx context.Context, filter string) ([]inventory.Device, error)
-	// Find returns one by name, address or serial.
-	Find(ctx context.Context, name string) (inventory.Device, error)
+	List(ctx context.Context, f inventory.Filter) ([]inventory.Device, error)
+	Show(ctx context.Context, key string) (inventory.Device, error)
 	FactsOf(ctx context.Context, id int64) (inventory.Facts, error)
-	Add(ctx context.Context, a inventory.Addition, by string) (inventory.Device, error)
-	Set(ctx context.Context, id int64, c inventory.Change, by string) (inventory.Device, error)
-	Retry(ctx context.Context, id int64, by string) error
-	Replace(ctx context.Context, id int64, by string) error
-	Retire(ctx context.Context, id int64, by string) error
-	Delete(ctx context.Context, id int64, by string) error
-	// AcceptKeys pins what the devices showed last; KnownHosts what a file says.
-	AcceptKeys(ctx context.Context, filter string, by string) ([]inventory.AcceptedKey, error)
-	KnownHosts(ctx context.Context, lines []byte, by string) ([]inventory.AcceptedKey, error)
-	// RetryCredential starts new counts everywhere and releases the credential.
-	RetryCredential(ctx context.Context, name string, by string) error
-	// Stopped lists credentials that are stopped.
-	Stopped(ctx context.Context) ([]string, error)
+	Add(ctx context.Context, n inventory.NewDevice, by string) (inventory.Device, error)
+	Set(ctx context.Context, key string, c inventory.Change, by string) (inventory.Device, error)
+	Retry(ctx context.Context, key, by string) (inventory.Device, error)
+	Replace(ctx context.Context, key, by string) (inventory.Device, error)
+	Merge(ctx context.Context, into, from, by string) (inventory.Device, error)
+	Retire(ctx context.Context, key, by string) (inventory.Device, error)
+	Delete(ctx context.Context, key, by string) (inventory.Device, error)
+	AcceptKey(ctx context.Context, f inventory.Filter, by string) ([]inventory.Accepted, error)
+	AcceptKnownHosts(ctx context.Context, f inventory.Filter, file io.Reader, by string) ([]inventory.Accepted, error)
+	RetryCredential(ctx context.Context, name, by string) error
 }
 
 // Configs is what the API needs of backups; backup.Backups has it.
@@ -51,15 +50,14 @@ type Configs interface {
 	Discard(ctx context.Context, device int64, by string) error
 	Pin(ctx context.Context, device int64, version int, by string) (int, error)
 	Unpin(ctx context.Context, device int64, by string) error
-	Purge(ctx context.Context, device int64, version int, by string) error
 	Drifts(ctx context.Context) ([]backup.Drift, error)
 	Standings(ctx context.Context, at time.Time) (map[int64]backup.Standing, error)
 }
 
 // Alerts is what the API needs of alerts; alert.Alerts has it.
 type Alerts interface {
-	List(ctx context.Context, all bool) ([]alert.Alert, error)
-	Ack(ctx context.Context, id int64, by, note string) error
+	List(ctx context.Context, f alert.Filter) ([]alert.Alert, error)
+	Ack(ctx context.Context, id int64, by, note string) (alert.Alert, error)
 	Test(ctx context.Context, receiver string) error
 }
 
@@ -68,7 +66,7 @@ type House interface {
 	Hello() Hello
 	Platforms() *platform.Set
 	// Next lists when each schedule is due.
-	Next(at time.Time) []NextRun
+	Next(ctx context.Context) ([]NextRun, error)
 	SetSecret(ctx context.Context, name string, v secret.Value, by string) error
 	Secrets(ctx context.Context) ([]Secret, error)
 	// Credentials lists the credentials that use a secret.
@@ -78,8 +76,9 @@ type House interface {
 	Verify(ctx context.Context) (Verified, error)
 	SelfBackup(ctx context.Context, file string) error
 	Reload(ctx context.Context) (note string, err error)
-	// WaitEvents blocks until something happened after event id.
-	WaitEvents(ctx context.Context, after int64) (last int64, err error)
+	LastEvent(ctx context.Context) (int64, error)
+	// OpenLink makes a one-time link to the pages.
+	OpenLink() (string, error)
 }
 
 // Server answers the API's questions. Its methods are what handlers and pages
@@ -100,11 +99,20 @@ func New(d Devices, c Configs, a Alerts, r *schedule.Runner, h House, now func()
 
 // Devices lists devices with their backups and drift.
 func (s *Server) Devices(ctx context.Context, filter string) ([]Device, error) {
-	devs, err := s.devices.List(ctx, filter)
+	devs, err := s.list(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
 	return s.rows(ctx, devs)
+}
+
+// list selects devices; a filter is words joined by blanks.
+func (s *Server) list(ctx context.Context, filter string) ([]inventory.Device, error) {
+	f, err := inventory.ParseFilter(strings.Fields(filter)...)
+	if err != nil {
+		return nil, &Error{Message: err.Error(), Exit: 2}
+	}
+	return s.devices.List(ctx, f)
 }
 
 func (s *Server) rows(ctx context.Context, devs []inventory.Device) ([]Device, error) {
@@ -161,7 +169,7 @@ func known(t time.Time) *time.Time {
 
 // Device shows all that is known of one, by name, address or serial.
 func (s *Server) Device(ctx context.Context, name string) (DeviceDetail, error) {
-	d, err := s.devices.Find(ctx, name)
+	d, err := s.devices.Show(ctx, name)
 	if err != nil {
 		return DeviceDetail{}, err
 	}
@@ -193,7 +201,7 @@ func full[T any](list []T) []T {
 
 // Versions lists the versions of a device, newest first.
 func (s *Server) Versions(ctx context.Context, name string) ([]Version, error) {
-	d, err := s.devices.Find(ctx, name)
+	d, err := s.devices.Show(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +218,7 @@ func (s *Server) Versions(ctx context.Context, name string) ([]Version, error) {
 
 // Text returns a stored text, redacted. Raw texts are [Server.raw]'s alone.
 func (s *Server) Text(ctx context.Context, name string, w backup.Which) ([]byte, error) {
-	d, err := s.devices.Find(ctx, name)
+	d, err := s.devices.Show(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +228,7 @@ func (s *Server) Text(ctx context.Context, name string, w backup.Which) ([]byte,
 
 // raw returns a text as the device sent it and leaves an audit row.
 func (s *Server) raw(ctx context.Context, name string, w backup.Which, by string) ([]byte, error) {
-	d, err := s.devices.Find(ctx, name)
+	d, err := s.devices.Show(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +239,7 @@ func (s *Server) raw(ctx context.Context, name string, w backup.Which, by string
 // Diff writes a unified diff, redacted: versions a and b (0, 0: the newest two),
 // or against "unsaved" or "baseline".
 func (s *Server) Diff(ctx context.Context, w io.Writer, name string, a, b int, against string) error {
-	d, err := s.devices.Find(ctx, name)
+	d, err := s.devices.Show(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -252,7 +260,7 @@ func (s *Server) Drift(ctx context.Context, filter string) ([]backup.Drift, erro
 	if err != nil || filter == "" {
 		return full(all), err
 	}
-	devs, err := s.devices.List(ctx, filter)
+	devs, err := s.list(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +279,11 @@ func (s *Server) Drift(ctx context.Context, filter string) ([]backup.Drift, erro
 
 // Alerts lists alerts: the firing ones, or all.
 func (s *Server) Alerts(ctx context.Context, all bool) ([]alert.Alert, error) {
-	a, err := s.alerts.List(ctx, all)
+	f := alert.Filter{}
+	if !all {
+		f.State = alert.Firing
+	}
+	a, err := s.alerts.List(ctx, f)
 	return full(a), err
 }
 
@@ -303,7 +315,7 @@ func (s *Server) Run(ctx context.Context, id int64) (RunDetail, error) {
 
 // Platforms lists the definitions in force.
 func (s *Server) Platforms(ctx context.Context) ([]Platform, error) {
-	devs, err := s.devices.List(ctx, "")
+	devs, err := s.list(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -352,4 +364,22 @@ func refusal(err error) *Error {
 		return &Error{Message: "stopped before it was done; what was finished is stored", Exit: 1}
 	}
 	return &Error{Message: err.Error(), Kind: collector.KindOf(err), Exit: 1}
+}
+
+// Mark changes whenever something happened that a page could show: a stored
+// event, or progress of a run that is at work.
+func (s *Server) Mark(ctx context.Context) (string, error) {
+	last, err := s.house.LastEvent(ctx)
+	if err != nil {
+		return "", err
+	}
+	runs, err := s.runs.Runs(ctx, "", 3)
+	if err != nil {
+		return "", err
+	}
+	mark := strconv.FormatInt(last, 10)
+	for _, r := range runs {
+		mark += fmt.Sprintf(" %d:%s:%d/%d", r.ID, r.State, r.Done, r.Total)
+	}
+	return mark, nil
 }

@@ -56,12 +56,14 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 		}
 		return a.Kind+a.Step < b.Kind+b.Step
 	})
-	alerts, err := s.alerts.List(ctx, false)
+	alerts, err := s.Alerts(ctx, false)
 	if err != nil {
 		return st, err
 	}
 	st.Alerts = len(alerts)
-	st.Next = append(st.Next, s.house.Next(s.now())...)
+	if st.Next, err = s.house.Next(ctx); err != nil {
+		return st, err
+	}
 	if runs, err := s.runs.Runs(ctx, "backup", 1); err == nil && len(runs) == 1 {
 		st.LastRun = &runs[0]
 	}

@@ -166,8 +166,7 @@ type Finding struct {
 
 // Verified is the verdict of `verify`.
 type Verified struct {
-	Versions int      `json:"versions"`
-	Texts    int      `json:"texts"`
+	Versions int      `json:"versions"` // how many there are
 	Faults   []string `json:"faults"`
 }
 
@@ -191,7 +190,31 @@ type Line struct {
 	File     *File               `json:"file,omitempty"`     // of config export
 	Note     string              `json:"note,omitempty"`     // a sentence for people
 	Error    *Error              `json:"error,omitempty"`    // the work as a whole failed; last line
-	Raw      json.RawMessage     `json:"raw,omitempty"`
+	End      bool                `json:"end,omitempty"`      // the last line of work that ended as it should
+}
+
+// RunRequest starts a run.
+type RunRequest struct {
+	Filter []string `json:"filter"` // backup: device names or filter words; discover: scopes. None: all
+	DryRun bool     `json:"dry_run,omitempty"`
+}
+
+// AcceptKeys is the body of accept-keys: a filter, or known_hosts lines.
+type AcceptKeys struct {
+	Filter     []string `json:"filter"`
+	KnownHosts string   `json:"known_hosts,omitempty"`
+}
+
+// Decided tells what a decision about a configuration did.
+type Decided struct {
+	Device  string `json:"device"`
+	Version int    `json:"version,omitempty"`
+	Note    string `json:"note"`
+}
+
+// SecretValue carries a secret to the socket of the data directory.
+type SecretValue struct {
+	Value string `json:"value"`
 }
 
 // Progress tells how far a run is.

@@ -1,0 +1,586 @@
+//go:build e2e
+
+// End to end: the built command against routers that nobody here wrote. Run it
+// with .ci/e2e, as root; it takes some minutes and real-lab.sh for itself.
+package main_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// frr are the routers that muster has to know and to back up by itself.
+var frr = []string{"core1", "dist1", "dist2", "edge1"}
+
+// TestRealRouters is one story: later chapters build on what earlier ones stored.
+// Each is named after its promise.
+func TestRealRouters(t *testing.T) {
+	l := startLab(t)
+	h := newHouse(t, l)
+	s := &story{whole: t, l: l, h: h, writes: map[string]int{}}
+	for _, n := range frr {
+		s.writes[n] = l.writes(t, n)
+	}
+	for _, chapter := range []struct {
+		promise string
+		tell    func(*story, *testing.T)
+	}{
+		{"settings are accepted and secrets sealed", (*story).settings},
+		{"seven SNMP speakers are found, each once", (*story).found},
+		{"FRR is known by proof over SSH", (*story).known},
+		{"others are failures of the right kind", (*story).others},
+		{"what is stored is what the router prints", (*story).stored},
+		{"no change makes no second version", (*story).unchanged},
+		{"only reading commands are sent", (*story).readOnly},
+		{"20000 more lines are stored byte for byte", (*story).large},
+		{"drift is changed and unsaved, with its lines", (*story).drift},
+		{"a changed secret shows and its text does not", (*story).changedSecret},
+		{"a dead router is one alert and one recovery", (*story).oneAlert},
+		{"a new host key stops before a password", (*story).rekeyed},
+		{"no device sees more than 2 rejected logins", (*story).rejections},
+		{"old algorithms are used where they are allowed", (*story).legacy},
+		{"secrets are nowhere in clear", (*story).secrets},
+		{"everything that is stored is whole", (*story).verified},
+	} {
+		if !t.Run(strings.ReplaceAll(chapter.promise, " ", "_"), func(t *testing.T) { chapter.tell(s, t) }) && t.Context().Err() != nil {
+			break
+		}
+	}
+}
+
+// story is what the chapters share.
+type story struct {
+	whole   *testing.T
+	l       *realLab
+	h       *musterHouse
+	found1  []foundRow
+	writes  map[string]int // configuring commands in FRR's log before muster came
+	serving *serving
+}
+
+func (s *story) settings(t *testing.T) {
+	for _, d := range s.l.devices {
+		if d.SSH.Password == "" {
+			continue
+		}
+		if a := s.h.musterIn(t, d.SSH.Password+"\n", "secret", "set", d.Name); a.code != 0 {
+			t.Errorf("secret set %s ended with %d\n%s", d.Name, a.code, a.stderr)
+		}
+	}
+	s.h.must(t, nil, "check")
+}
+
+func (s *story) found(t *testing.T) {
+	s.found1 = ask[[]foundRow](t, s.h, nil, "discover")
+	want := map[string]string{}
+	for _, n := range []string{"core1", "core2", "dist1", "dist2", "edge1", "rr1", "host1"} {
+		want[s.l.devices[n].Address] = n
+	}
+	seen := map[string]bool{}
+	for _, r := range s.found1 {
+		if r.Outcome == "silent" {
+			continue
+		}
+		if r.Outcome != "new" || want[r.Address] == "" || seen[r.Address] {
+			t.Errorf("%s is %s (%s: %s), want the seven speakers, each new once", r.Address, r.Outcome, r.Device, r.Message)
+		}
+		seen[r.Address] = true
+	}
+	if len(seen) != len(want) {
+		t.Errorf("%d addresses answered, want %d", len(seen), len(want))
+	}
+	devices := ask[[]deviceRow](t, s.h, nil, "device", "list")
+	if len(devices) != len(want) {
+		t.Errorf("the inventory holds %d devices, want %d: %+v", len(devices), len(want), devices)
+	}
+	for _, d := range devices {
+		if name := want[d.Address]; d.Name != name {
+			t.Errorf("%s is named %q, want its sysName %q", d.Address, d.Name, name)
+		}
+		if got := ask[deviceRow](t, s.h, nil, "device", "show", d.Name).SNMPCredential; got != "snmp-"+d.Name {
+			t.Errorf("%s answers to credential %q, want snmp-%s", d.Name, got, d.Name)
+		}
+	}
+	for _, r := range ask[[]foundRow](t, s.h, nil, "discover") {
+		if r.Outcome != "known" && r.Outcome != "silent" {
+			t.Errorf("the second sweep finds %s %s, want it known", r.Address, r.Outcome)
+		}
+	}
+	if n := len(ask[[]deviceRow](t, s.h, nil, "device", "list")); n != len(want) {
+		t.Errorf("after the second sweep the inventory holds %d devices, want %d", n, len(want))
+	}
+}
+
+func (s *story) known(t *testing.T) {
+	for _, n := range frr {
+		d := ask[deviceRow](t, s.h, nil, "device", "show", n)
+		if d.Platform != "frr" || !d.Managed || !strings.Contains(d.PlatformReason, "show version") {
+			t.Errorf("%s is platform %q, managed %t, because of %q; want frr by its answer to show version", n, d.Platform, d.Managed, d.PlatformReason)
+		}
+	}
+}
+
+func (s *story) others(t *testing.T) {
+	byDevice := map[string]foundRow{}
+	for _, r := range s.found1 {
+		byDevice[r.Device] = r
+	}
+	// core2's algorithms are not allowed yet, so nothing can prove what it is.
+	if r := byDevice["core2"]; r.Step != "key-exchange" || r.Kind != "no-common-algorithm" || !strings.Contains(r.Message, "diffie-hellman-group14-sha1") {
+		t.Errorf("core2 is %+v, want no-common-algorithm at key-exchange that names what it offers", r)
+	}
+	for _, n := range []string{"rr1", "host1"} { // BIRD's file and a plain host: no platform of ours
+		if r := byDevice[n]; r.Platform != "" || r.Kind != "platform-unknown" {
+			t.Errorf("%s is %+v, want platform-unknown", n, r)
+		}
+	}
+	// A login that shows nothing of the configuration: whatever it answers is no version.
+	rr2 := s.l.devices["rr2"]
+	s.h.must(t, nil, "device", "add", rr2.Address, "--name", "rr2", "--platform", "frr", "--credential", "ssh-rr2")
+	// Its password is not wrong, it lies behind another router, in no scope.
+	branch1 := s.l.devices["branch1"]
+	s.h.must(t, nil, "device", "add", branch1.Address, "--name", "branch1", "--platform", "frr", "--credential", "ssh-branch1")
+	// An address where nobody is.
+	s.h.must(t, nil, "device", "add", "10.99.0.77", "--name", "nobody", "--platform", "frr", "--credential", "ssh-core1")
+	s.h.must(t, nil, "device", "set", "core2", "--platform", "frr")
+	rows := s.h.backup(t, "rr2", "branch1", "nobody", "core2")
+	for name, want := range map[string]struct{ outcome, step, kind string }{
+		"rr2":    {"quarantined|failed", "", "proof-missing|command-rejected|part-missing"},
+		"nobody": {"failed", "", "unreachable|timed-out|needs-credential"},
+		"core2":  {"failed", "key-exchange", "no-common-algorithm"},
+	} {
+		r := rows[name]
+		if !slices.Contains(strings.Split(want.outcome, "|"), r.Outcome) || want.step != "" && r.Step != want.step || !slices.Contains(strings.Split(want.kind, "|"), r.Kind) || r.Message == "" {
+			t.Errorf("%s is %+v, want %+v and a message", name, r, want)
+		}
+		if d := ask[deviceRow](t, s.h, nil, "device", "show", name); d.Versions != 0 {
+			t.Errorf("%s has %d versions", name, d.Versions)
+		}
+	}
+	if r := rows["branch1"]; r.Outcome != "stored" {
+		t.Errorf("branch1 is %+v, want it stored", r)
+	} else {
+		s.same(t, "branch1")
+	}
+	s.h.must(t, nil, "device", "delete", "nobody", "--yes")
+}
+
+// same holds the newest raw text against what the router prints.
+func (s *story) same(t *testing.T, name string) {
+	t.Helper()
+	want := s.l.config(t, name)
+	got := s.h.must(t, nil, "config", "show", name, "--raw").stdout
+	if got != want {
+		t.Errorf("%s: %d bytes are stored, the router prints %d; the texts differ from byte %d on", name, len(got), len(want), commonPrefix(got, want))
+	}
+}
+
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+func (s *story) stored(t *testing.T) {
+	rows := s.h.backup(t, frr...)
+	for _, n := range frr {
+		if r := rows[n]; r.Outcome != "stored" || r.Version != 1 {
+			t.Errorf("%s is %+v, want version 1 stored", n, r)
+			continue
+		}
+		s.same(t, n)
+		sum := sha256.Sum256([]byte(s.l.config(t, n)))
+		if got := rows[n].SHA256; got != hex.EncodeToString(sum[:]) {
+			t.Errorf("%s: the backup says sha256 %s, the router's text has %x", n, got, sum)
+		}
+	}
+}
+
+func (s *story) unchanged(t *testing.T) {
+	rows := s.h.backup(t, frr...)
+	for _, n := range frr {
+		if r := rows[n]; r.Outcome != "unchanged" {
+			t.Errorf("%s is %+v, want unchanged", n, r)
+		}
+		if d := ask[deviceRow](t, s.h, nil, "device", "show", n); d.Versions != 1 || len(d.Drift) != 0 || d.BackupState != "good" {
+			t.Errorf("%s has %d versions, drift %v, backup %s; want one, none and good", n, d.Versions, d.Drift, d.BackupState)
+		}
+	}
+}
+
+func (s *story) readOnly(t *testing.T) {
+	for _, n := range frr {
+		if got := s.l.writes(t, n); got != s.writes[n] {
+			t.Errorf("%s has logged %d configuring commands since muster came", n, got-s.writes[n])
+		}
+		if log := s.l.run(t, "log", n, "frr"); !strings.Contains(log, "# do write terminal") {
+			t.Errorf("%s has logged no show running-config; this proves nothing", n)
+		}
+	}
+}
+
+func (s *story) large(t *testing.T) {
+	for _, n := range []string{"core1", "dist2"} {
+		s.l.run(t, "large", n, "20000")
+		if r := s.h.backup(t, n)[n]; r.Outcome != "stored" {
+			t.Errorf("%s is %+v, want stored", n, r)
+		}
+		s.same(t, n)
+		s.l.run(t, "revert", n)
+	}
+	rows := s.h.backup(t, "core1", "dist2")
+	for _, n := range []string{"core1", "dist2"} {
+		s.same(t, n)
+		// The text is the approved one again: nothing is left to approve.
+		if d := ask[deviceRow](t, s.h, nil, "device", "show", n); rows[n].Outcome != "stored" || len(d.Drift) != 0 {
+			t.Errorf("%s is %+v with drift %v after the way back, want stored and none", n, rows[n], d.Drift)
+		}
+	}
+}
+
+// drifts are the kinds of drift of a device, with their rows.
+func (s *story) drifts(t *testing.T, name string) map[string]driftRow {
+	t.Helper()
+	rows := map[string]driftRow{}
+	for _, r := range ask[[]driftRow](t, s.h, nil, "drift", name) {
+		rows[r.Kind] = r
+	}
+	return rows
+}
+
+func (s *story) drift(t *testing.T) {
+	shows := func(n string, want []string, args ...string) {
+		t.Helper()
+		if got := marked(s.h.must(t, nil, append([]string{"config", "diff", n}, args...)...).stdout); !slices.Equal(got, want) {
+			t.Errorf("config diff %s %v shows %q, want %q", n, args, got, want)
+		}
+	}
+	flagged := func(n string, want ...string) {
+		t.Helper()
+		var got []string
+		for kind := range s.drifts(t, n) {
+			got = append(got, kind)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s has drift %v, want %v", n, got, want)
+		}
+	}
+
+	want := map[string][]string{}
+	for _, n := range frr {
+		want[n] = s.l.drift(t, n)
+	}
+	s.h.backup(t, frr...)
+	for _, n := range frr {
+		flagged(n, "changed", "unsaved")
+		for kind, r := range s.drifts(t, n) {
+			if r.LinesAdded != 2 || r.LinesRemoved != 1 {
+				t.Errorf("%s %s is +%d -%d lines, want +2 -1", n, kind, r.LinesAdded, r.LinesRemoved)
+			}
+		}
+		shows(n, want[n])
+		shows(n, want[n], "--unsaved")
+		s.l.run(t, "revert", n)
+	}
+	if a := s.h.must(t, []int{4}, "drift", "--exit-code"); !strings.Contains(a.stdout, "unsaved") {
+		t.Errorf("drift prints %q", a.stdout)
+	}
+	s.h.backup(t, frr...)
+	for _, n := range frr {
+		flagged(n)
+	}
+
+	for _, n := range frr {
+		want[n] = s.l.drift(t, n)
+		s.l.run(t, "save", n)
+	}
+	s.h.backup(t, frr...)
+	for _, n := range frr {
+		flagged(n, "changed")
+		shows(n, want[n])
+		shows(n, nil, "--unsaved")
+	}
+	s.h.must(t, nil, "config", "approve", "core1")
+	flagged("core1")
+}
+
+// e2eSecrets are set on core1 by the test; the second replaces the first.
+var e2eSecrets = [2]string{"Sl33perOne", "Sl33perTwo"}
+
+func (s *story) changedSecret(t *testing.T) {
+	for _, text := range e2eSecrets {
+		s.l.run(t, "in", "core1", "vtysh", "-c", "configure terminal", "-c", "interface lo", "-c", "no ip ospf message-digest-key 1", "-c", "ip ospf message-digest-key 1 md5 "+text)
+		if r := s.h.backup(t, "core1")["core1"]; r.Outcome != "stored" {
+			t.Errorf("core1 is %+v, want stored", r)
+		}
+		s.same(t, "core1")
+	}
+	diff := s.h.must(t, nil, "config", "diff", "core1").stdout
+	if lines := marked(diff); len(lines) != 2 || !strings.Contains(diff, "secret changed") {
+		t.Errorf("config diff core1 shows %q, want one line whose secret changed", diff)
+	}
+	if log := s.h.must(t, nil, "config", "log", "core1").stdout; !strings.Contains(log, "secret changed") {
+		t.Errorf("config log core1 gives no reason \"secret changed\":\n%s", log)
+	}
+}
+
+func (s *story) oneAlert(t *testing.T) {
+	s.serving = s.h.serve(t)
+	s.whole.Cleanup(func() { s.serving.stop(s.whole) })
+	state := func(n string) string { return ask[deviceRow](t, s.h, nil, "device", "show", n).State }
+	wait(t, 30*time.Second, "core1 is up", func() bool { return state("core1") == "up" })
+
+	s.l.run(t, "break", "core1", "all")
+	wait(t, 20*time.Second, "an alert says that core1 is unreachable", func() bool { return len(s.h.alerts(t, "unreachable", "core1")) > 0 })
+	if a := s.h.alerts(t, "unreachable", "core1")[0]; a.State != "firing" || !slices.Equal(a.Devices, []string{"core1"}) || !strings.Contains(a.Message, "core1") {
+		t.Errorf("the alert is %+v, want one about core1 that fires", a)
+	}
+	// Down for a while longer: it stays one, and its neighbors have none.
+	time.Sleep(5 * time.Second)
+
+	s.l.run(t, "heal", "core1")
+	wait(t, 30*time.Second, "the alert is resolved", func() bool {
+		return !slices.ContainsFunc(s.h.alerts(t, "unreachable", "core1"), func(a alertRow) bool { return a.State != "resolved" })
+	})
+	s.l.run(t, "converge", "60")
+	all := ask[[]alertRow](t, s.h, nil, "alert", "list", "--all")
+	unreachable := slices.DeleteFunc(slices.Clone(all), func(a alertRow) bool { return a.Kind != "unreachable" })
+	if len(unreachable) != 1 {
+		t.Errorf("%d alerts tell of something unreachable, want one: %+v", len(unreachable), unreachable)
+	}
+	for _, said := range []string{"alert opened", "alert resolved"} {
+		lines := regexp.MustCompile(`(?m)^.*"`+said+`".*kind=unreachable.*$`).FindAllString(s.serving.text(), -1)
+		if len(lines) != 1 {
+			t.Errorf("the receiver was told %q of core1 %d times, want once: %q", said, len(lines), lines)
+		}
+	}
+}
+
+func (s *story) rekeyed(t *testing.T) {
+	keys := func() []string {
+		s.l.list(t)
+		var prints []string
+		for _, k := range s.l.devices["core1"].SSH.HostKeys {
+			prints = append(prints, strings.Fields(k)[0])
+		}
+		return prints
+	}
+	names := func(text string, prints []string) bool {
+		return slices.ContainsFunc(prints, func(p string) bool { return strings.Contains(text, p) })
+	}
+	logins := func() int {
+		return len(regexp.MustCompile(`(?m)^(?:Failed|Accepted|Postponed) `).FindAllString(s.l.run(t, "log", "core1"), -1))
+	}
+	old := keys()
+	s.l.run(t, "rekey", "core1")
+	fresh := keys()
+	before := logins()
+	r := s.h.backup(t, "core1")["core1"]
+	if r.Outcome != "failed" || r.Step != "host-key" || r.Kind != "host-key-changed" {
+		t.Errorf("core1 is %+v, want host-key-changed at host-key", r)
+	}
+	if !names(r.Message, old) || !names(r.Message, fresh) {
+		t.Errorf("the message names not both fingerprints, of %v and %v: %s", old, fresh, r.Message)
+	}
+	if got := logins(); got != before {
+		t.Errorf("core1's SSH server has logged %d logins after its key had changed", got-before)
+	}
+	wait(t, 10*time.Second, "an alert tells of the key", func() bool { return len(s.h.alerts(t, "host-key-changed", "core1")) == 1 })
+	if a := s.h.must(t, nil, "device", "accept-key", "core1"); !names(a.stdout, fresh) {
+		t.Errorf("accept-key prints %q, want the new fingerprint", a.stdout)
+	}
+	if r := s.h.backup(t, "core1")["core1"]; r.Outcome != "unchanged" {
+		t.Errorf("core1 is %+v once its key is accepted, want unchanged", r)
+	}
+	wait(t, 10*time.Second, "that alert is resolved", func() bool {
+		a := s.h.alerts(t, "host-key-changed", "core1")
+		return len(a) == 1 && a[0].State == "resolved"
+	})
+}
+
+func (s *story) rejections(t *testing.T) {
+	for n := range s.l.devices {
+		if got := s.l.rejected(t, n); got != 0 {
+			t.Errorf("%s has rejected %d logins so far, and all passwords are right", n, got)
+		}
+	}
+	passwords := map[string]string{"dist1": "n3w:dist one", "dist2": "n3w-dist2"}
+	for n, password := range passwords {
+		s.l.run(t, "passwd", n, password)
+	}
+	for range 4 {
+		s.h.backup(t, "dist1", "dist2")
+	}
+	for n := range passwords {
+		if got := s.l.rejected(t, n); got < 1 || got > 2 {
+			t.Errorf("%s has rejected %d logins over four runs, want one or two", n, got)
+		}
+		if d := ask[deviceRow](t, s.h, nil, "device", "show", n); !slices.Contains([]string{"login-rejected", "needs-credential", "credential-stopped"}, d.ProblemKind) {
+			t.Errorf("%s has the problem %q", n, d.ProblemKind)
+		}
+	}
+	for n, password := range passwords {
+		if a := s.h.musterIn(t, password, "secret", "set", n); a.code != 0 {
+			t.Errorf("secret set %s ended with %d\n%s", n, a.code, a.stderr)
+		}
+	}
+	rows := s.h.backup(t, "dist1", "dist2")
+	for n := range passwords {
+		if r := rows[n]; r.Outcome != "unchanged" {
+			t.Errorf("%s is %+v once its secret is right, want unchanged", n, r)
+		}
+		if got := s.l.rejected(t, n); got > 2 {
+			t.Errorf("%s has rejected %d logins", n, got)
+		}
+	}
+}
+
+func (s *story) legacy(t *testing.T) {
+	s.h.must(t, nil, "device", "set", "core2", "--algorithms", "legacy")
+	if r := s.h.backup(t, "core2")["core2"]; r.Outcome != "stored" {
+		t.Errorf("core2 is %+v, want stored", r)
+		return
+	}
+	s.same(t, "core2")
+}
+
+func (s *story) secrets(t *testing.T) {
+	if s.serving == nil {
+		t.Fatal("nothing serves: an earlier chapter failed")
+	}
+	secrets := []string{"C0reSecret", "BgpSecret1", e2eSecrets[0], e2eSecrets[1], "n3w:dist one", "n3w-dist2"}
+	for _, d := range s.l.devices {
+		if d.SSH.Password != "" {
+			secrets = append(secrets, d.SSH.Password)
+		}
+		if d.SNMP != nil {
+			for _, v := range []string{d.SNMP.Community, d.SNMP.AuthPassword, d.SNMP.PrivPassword} {
+				if v != "" && v != "public" { // a word of every text
+					secrets = append(secrets, v)
+				}
+			}
+		}
+	}
+	clear := func(where, text string) {
+		t.Helper()
+		for _, secret := range secrets {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s holds a secret in clear: %s", where, secret)
+			}
+		}
+	}
+
+	raw := s.h.must(t, nil, "config", "show", "core1", "--raw").stdout
+	if !strings.Contains(raw, "C0reSecret") {
+		t.Error("core1's raw text holds no C0reSecret; this proves nothing")
+	}
+	shown := s.h.must(t, nil, "config", "show", "core1").stdout
+	if strings.Count(shown, "‹secret›") < 3 {
+		t.Errorf("core1's text has %d marks of secrets, want three at least", strings.Count(shown, "‹secret›"))
+	}
+	s.h.must(t, nil, "config", "show", "core1", "--part", "startup")
+	s.h.must(t, nil, "config", "show", "core2")
+	s.h.must(t, nil, "config", "grep", "md5|password")
+	if a := s.h.must(t, []int{1}, "config", "grep", "C0reSecret|BgpSecret1"); a.stdout != "" {
+		t.Errorf("config grep finds a secret: %s", a.stdout)
+	}
+	s.h.must(t, nil, "device", "show", "core1")
+	s.h.must(t, []int{0, 1}, "doctor", "core1")
+	s.h.must(t, nil, "alert", "list", "--all")
+	s.h.must(t, nil, "run", "list")
+	s.h.must(t, nil, "status")
+
+	export := s.h.file("export")
+	s.h.must(t, nil, "config", "export", export)
+	files, err := filepath.Glob(filepath.Join(export, "*"))
+	if err != nil || len(files) < 5 {
+		t.Errorf("config export wrote %v (%v), want a file for each device with versions", files, err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear("export "+filepath.Base(f), string(text))
+	}
+
+	link := strings.TrimSpace(s.h.must(t, nil, "serve", "--link").stdout)
+	if status, _ := s.h.page(t, "http://127.0.0.1:8470/devices"); status == "200" {
+		t.Error("the pages open without a link")
+	}
+	base := "http://127.0.0.1:8470"
+	if status, body := s.h.page(t, link); status != "200" || !strings.Contains(body, "core1") {
+		t.Errorf("the one-time link answers %s", status)
+	}
+	for _, path := range []string{"/", "/devices", "/devices/core1", "/devices/core1/config/1", "/diff/core1/v1/v2", "/drift", "/alerts", "/runs", "/v1/devices/core1", "/v1/config/core1/text"} {
+		status, body := s.h.page(t, base+path)
+		if status != "200" {
+			t.Errorf("page %s answers %s", path, status)
+		}
+		clear("page "+path, body)
+	}
+	if status, body := s.h.page(t, base+"/v1/config/core1/raw"); status == "200" || strings.Contains(body, "hostname") {
+		t.Errorf("the raw text goes out over TCP: %s", status)
+	}
+	if err := os.Remove(s.h.file("cookies")); err != nil {
+		t.Error(err)
+	}
+	if status, _ := s.h.page(t, link); status == "200" {
+		t.Error("the one-time link works twice")
+	}
+
+	clear("the command's output", s.h.heard())
+	clear("the log", s.serving.text())
+	inData := func() {
+		t.Helper()
+		seen := 0
+		err := filepath.WalkDir(s.h.file("data"), func(path string, e fs.DirEntry, err error) error {
+			if err != nil || !e.Type().IsRegular() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			seen++
+			clear(filepath.Base(path), string(text))
+			return err
+		})
+		if err != nil || seen == 0 {
+			t.Errorf("%d files read of the data directory: %v", seen, err)
+		}
+	}
+	inData() // with the journal of the database
+	s.serving.stop(t)
+	inData()
+}
+
+func (s *story) verified(t *testing.T) {
+	if s.serving != nil {
+		s.serving.stop(t)
+	}
+	if a := s.h.must(t, nil, "verify"); !strings.Contains(a.stdout, "all whole") {
+		t.Errorf("verify prints %q", a.stdout)
+	}
+	copied := s.h.file("copy.db")
+	s.h.must(t, nil, "self", "backup", copied)
+	text, err := os.ReadFile(copied)
+	if err != nil || !bytes.HasPrefix(text, []byte("SQLite format 3")) {
+		t.Errorf("self backup wrote no database (%v)", err)
+	}
+	for _, secret := range []string{"C0reSecret", "BgpSecret1", e2eSecrets[0], e2eSecrets[1]} {
+		if bytes.Contains(text, []byte(secret)) {
+			t.Errorf("the copy of the database holds %s in clear", secret)
+		}
+	}
+}

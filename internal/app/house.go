@@ -1,0 +1,240 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sort"
+
+	"muster/internal/api"
+	"muster/internal/schedule"
+	"muster/internal/secret"
+	"muster/internal/settings"
+	"muster/inventory"
+	"muster/inventory/platform"
+)
+
+// What api needs of the house as a whole (see api.House).
+
+// Hello says who holds the data directory.
+func (a *App) Hello() api.Hello {
+	listen, _ := a.listening.Load().(string)
+	return api.Hello{Version: a.o.Version, PID: os.Getpid(), Dir: a.o.Dir, Config: a.o.Config, Listen: listen}
+}
+
+// Platforms are the definitions in force.
+func (a *App) Platforms() *platform.Set { return a.platforms.Load() }
+
+// Next lists when each schedule is due. Nothing is due where nobody serves.
+func (a *App) Next(ctx context.Context) ([]api.NextRun, error) {
+	all, err := a.scheduler.Next(ctx, 1)
+	next := []api.NextRun{}
+	for _, u := range all {
+		if len(u.Next) > 0 && u.Job != jobHousekeeping {
+			next = append(next, api.NextRun{Job: u.Job, At: u.Next[0]})
+		}
+	}
+	return next, err
+}
+
+// SetSecret seals a secret; credentials that use it start a new count of
+// rejected logins, since a changed secret has another digest.
+func (a *App) SetSecret(ctx context.Context, name string, v secret.Value, by string) error {
+	if v.Empty() {
+		return refuse("an empty secret is no secret; nothing was changed")
+	}
+	if err := a.store.SetSecret(ctx, name, v, by); err != nil {
+		return err
+	}
+	for _, c := range a.Credentials(name) {
+		if err := a.devices.RetryCredential(ctx, c, by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Secrets lists the names of sealed secrets, and of those that the settings
+// refer to.
+func (a *App) Secrets(ctx context.Context) ([]api.Secret, error) {
+	names, err := a.store.Secrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []api.Secret{}
+	for _, n := range names {
+		s := api.Secret{Name: n.Name, SetAt: n.SetAt.UTC(), UsedBy: []string{}}
+		for _, c := range a.Credentials(n.Name) {
+			s.UsedBy = append(s.UsedBy, c)
+		}
+		out = append(out, s)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out, nil
+}
+
+// Credentials lists the credentials that use a secret.
+func (a *App) Credentials(name string) []string { return credentialsUsing(a.settings.Load(), name) }
+
+// Verify reads everything that is stored and checks it.
+func (a *App) Verify(ctx context.Context) (api.Verified, error) {
+	problems, err := a.store.Verify(ctx)
+	if err != nil {
+		return api.Verified{}, err
+	}
+	standings, err := a.backups.Standings(ctx, a.o.Now())
+	v := api.Verified{Faults: []string{}}
+	for _, st := range standings {
+		v.Versions += st.Versions
+	}
+	for _, p := range problems {
+		v.Faults = append(v.Faults, fmt.Sprintf("%s of %s: %s", p.What, p.Of, p.Seen))
+	}
+	return v, err
+}
+
+// credentialsUsing lists the credentials that name a secret.
+func credentialsUsing(set *settings.Settings, name string) []string {
+	var names []string
+	for _, c := range set.Credentials {
+		if slices.ContainsFunc(c.Refs(), func(r settings.Ref) bool { return r.Secret == name }) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// SelfBackup writes a checked copy of the database to file.
+func (a *App) SelfBackup(ctx context.Context, file string) error {
+	if file == "" {
+		return refuse("name the file to write: muster self backup FILE")
+	}
+	if _, err := os.Lstat(file); err == nil {
+		return refuse("%s exists; give a new name", file)
+	}
+	return a.store.Backup(ctx, file)
+}
+
+// LastEvent is the id of the newest event.
+func (a *App) LastEvent(ctx context.Context) (int64, error) { return a.store.LastEvent(ctx) }
+
+// OpenLink makes a one-time link to the pages.
+func (a *App) OpenLink() (string, error) {
+	listen, _ := a.listening.Load().(string)
+	if listen == "" {
+		return "", refuse("no pages are served; muster serve does, where web: listen: is set in %s", a.o.Config)
+	}
+	return a.gate.Link("http://" + listen), nil
+}
+
+// Reload reads settings and platform files again. Where they are faulty, what is
+// in force stays, and all faults are said.
+func (a *App) Reload(ctx context.Context) (string, error) {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	set, err := readSettings(a.o.Config)
+	if err != nil {
+		var faults Faults
+		if errors.As(err, &faults) {
+			return "", refuse("the settings are faulty, the old ones stay in force: %v", err)
+		}
+		return "", err
+	}
+	if err := a.loadPlatforms(); err != nil {
+		return "", refuse("a platform file is faulty, the old ones stay in force: %v", err)
+	}
+	if err := a.configureAlerts(ctx, set); err != nil {
+		return "", err
+	}
+	a.use(set)
+	if err := a.access.Review(ctx); err != nil {
+		return "", err
+	}
+	if a.stop != nil { // it serves
+		if err := a.scheduler.Set(a.entries(set)); err != nil {
+			return "", err
+		}
+	}
+	note := "settings are reloaded"
+	if listen, _ := a.listening.Load().(string); listen != "" && listen != set.Web.Listen {
+		note += "; the pages stay on " + listen + " until muster serve starts again"
+	}
+	return note, nil
+}
+
+// selector finds the devices that a backup run is about.
+type selector struct{ devices *inventory.Devices }
+
+// Select lists the managed devices that a request means. What a person names is
+// taken though it is not managed; a word that fits nothing is an error.
+func (s selector) Select(ctx context.Context, req schedule.Request) ([]inventory.Device, error) {
+	if len(req.Devices) == 0 {
+		all, err := s.devices.List(ctx, inventory.Filter{})
+		if err != nil {
+			return nil, err
+		}
+		var managed []inventory.Device
+		for _, d := range all {
+			if d.Managed && !d.Disabled && !d.Retired {
+				managed = append(managed, d)
+			}
+		}
+		return managed, nil
+	}
+	seen := map[int64]bool{}
+	var out []inventory.Device
+	for _, word := range req.Devices {
+		f, err := inventory.ParseFilter(word)
+		if err != nil {
+			return nil, err
+		}
+		fits, err := s.devices.List(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if len(fits) == 0 {
+			d, err := s.devices.Show(ctx, word) // a serial, or the error that says the nearest name
+			if err != nil {
+				return nil, err
+			}
+			fits = []inventory.Device{d}
+		}
+		for _, d := range fits {
+			if !seen[d.ID] && !d.Retired {
+				seen[d.ID] = true
+				out = append(out, d)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Device reads one device as it is now.
+func (s selector) Device(ctx context.Context, id int64) (inventory.Device, error) {
+	return s.devices.ByID(ctx, id)
+}
+
+const jobHousekeeping = "housekeeping"
+
+// housekeeping approves what is due, and lets go what is older than is kept.
+func (a *App) housekeeping(ctx context.Context, step func(string)) (string, error) {
+	now, keep := a.o.Now(), a.settings.Load().Retention
+	step("approve")
+	approved, err := a.backups.ApproveDue(ctx, now)
+	if err != nil {
+		return "", err
+	}
+	step("runs")
+	runs, err := a.store.DeleteRuns(ctx, now.Add(-keep.Runs))
+	if err != nil {
+		return "", err
+	}
+	step("captures")
+	captures, err := a.store.PruneCaptures(ctx, now.Add(-keep.Runs))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d versions approved by age; %d runs and %d captures let go", approved, runs, captures), nil
+}

@@ -1,0 +1,198 @@
+// Package web is muster's pages: server-rendered, redacted and read-only. They
+// ask internal/api's Server, so that they cannot disagree with the command.
+//
+// The pages listen on loopback. They are opened by a one-time link that `serve`
+// prints (see [Gate]), then by a cookie; a request whose Host header is not the
+// listener's own is refused, so that no other site's name can reach them.
+package web
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"muster/internal/api"
+	"muster/internal/schedule"
+	"muster/inventory"
+)
+
+//go:embed pages/*.html
+var pages embed.FS
+
+//go:embed assets
+var assets embed.FS
+
+// csp lets a page load its own files and nothing else.
+const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// Options tunes the pages.
+type Options struct {
+	Gate    *Gate
+	Listen  string           // address that is listened on; what the Host header must be
+	Version string           // of muster, for the foot
+	Now     func() time.Time // nil: time.Now
+}
+
+type site struct {
+	api  *api.Server
+	o    Options
+	tmpl map[string]*template.Template // by page
+}
+
+// New makes the handler of pages and of the public half of the API.
+func New(s *api.Server, o Options) (http.Handler, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	w := &site{api: s, o: o, tmpl: map[string]*template.Template{}}
+	names, err := fs.Glob(pages, "pages/*.html")
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range names {
+		page := strings.TrimSuffix(strings.TrimPrefix(n, "pages/"), ".html")
+		if page == "layout" {
+			continue
+		}
+		t, err := template.New("layout.html").Funcs(w.funcs()).ParseFS(pages, "pages/layout.html", n)
+		if err != nil {
+			return nil, fmt.Errorf("page %s: %w", page, err)
+		}
+		w.tmpl[page] = t
+	}
+
+	mux := http.NewServeMux()
+	for _, r := range w.routes() {
+		mux.HandleFunc("GET "+r.pattern, r.handle)
+	}
+	static, err := fs.Sub(assets, "assets")
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(static)))
+	mux.Handle("GET /v1/", s.Public())
+	return w.guard(mux), nil
+}
+
+type route struct {
+	pattern string
+	handle  http.HandlerFunc
+}
+
+// routes lists all pages; a test walks them.
+func (w *site) routes() []route {
+	return []route{
+		{"/{$}", w.page(w.overview)},
+		{"/devices", w.page(w.devices)},
+		{"/devices/{name}", w.page(w.device)},
+		{"/devices/{name}/config/{version}", w.page(w.config)},
+		{"/diff/{name}/{a}/{b}", w.page(w.diff)},
+		{"/drift", w.page(w.drift)},
+		{"/alerts", w.page(w.alerts)},
+		{"/runs", w.page(w.runs)},
+		{"/runs/{id}", w.page(w.run)},
+		{"/live", w.live},
+	}
+}
+
+// guard stands before everything: name of the host, headers, the gate.
+func (w *site) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		h := rw.Header()
+		h.Set("Content-Security-Policy", csp)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if !w.ours(r.Host) {
+			http.Error(rw, "muster answers to "+w.o.Listen+" only; open that address.", http.StatusMisdirectedRequest)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			http.Error(rw, "The pages are read-only; use the muster command.", http.StatusMethodNotAllowed)
+			return
+		}
+		if r.URL.Path == openPath {
+			w.o.Gate.open(rw, r)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/assets/") { // no secrets there, and the closed page wants its looks
+			next.ServeHTTP(rw, r)
+			return
+		}
+		if !w.o.Gate.knows(r) {
+			rw.WriteHeader(http.StatusUnauthorized)
+			w.render(rw, r, "closed", view{Title: "Closed"})
+			return
+		}
+		next.ServeHTTP(rw, r)
+	})
+}
+
+// ours reports whether a Host header names this listener: its address, or
+// another name of loopback where it listens there.
+func (w *site) ours(host string) bool {
+	_, port, err := net.SplitHostPort(w.o.Listen)
+	if err != nil {
+		return false
+	}
+	if host == w.o.Listen {
+		return true
+	}
+	name, hostPort, err := net.SplitHostPort(host)
+	if err != nil {
+		name, hostPort = host, "80"
+	}
+	listen, _, _ := net.SplitHostPort(w.o.Listen)
+	ip := net.ParseIP(listen)
+	loopback := name == "localhost" || name == "127.0.0.1" || name == "::1"
+	return hostPort == port && loopback && (ip == nil && listen == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// view is what every page gets.
+type view struct {
+	Title  string
+	Nav    string // which entry of the rail is the page's
+	Status api.Status
+	Now    time.Time
+	Muster string // version
+	Data   any
+}
+
+// page makes a handler of a function that gathers a page's data.
+func (w *site) page(f func(*http.Request) (name string, v view, err error)) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		name, v, err := f(r)
+		if err == nil {
+			v.Status, err = w.api.Status(r.Context())
+		}
+		if err != nil {
+			code := http.StatusInternalServerError
+			if errors.Is(err, inventory.ErrNoDevice) || errors.Is(err, schedule.ErrNoRun) || errors.Is(err, errNoPage) {
+				code = http.StatusNotFound
+			}
+			rw.WriteHeader(code)
+			name, v.Title, v.Data = "wrong", "Not shown", err.Error()
+		}
+		w.render(rw, r, name, v)
+	}
+}
+
+func (w *site) render(rw http.ResponseWriter, _ *http.Request, name string, v view) {
+	v.Now, v.Muster = w.o.Now(), w.o.Version
+	var b bytes.Buffer
+	if err := w.tmpl[name].Execute(&b, v); err != nil {
+		http.Error(rw, "This page could not be made: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = b.WriteTo(rw)
+}
