@@ -217,11 +217,13 @@ func (s *Store) AlertMark(ctx context.Context, name string) (time.Time, error) {
 	return fromMs(at), nil
 }
 
-// Outbox lists messages that wait, oldest first.
+// Outbox lists messages that wait, of each receiver up to limit of the oldest, so
+// that those for one that is down do not hide the others.
 func (s *Store) Outbox(ctx context.Context, limit int) (all []alert.Delivery, err error) {
 	const query = `
 SELECT id, receiver, event, coalesce(alert_id, 0), body, created_at, attempts, next_at, error
-FROM outbox WHERE done_at IS NULL ORDER BY seq LIMIT ?1`
+FROM (SELECT *, row_number() OVER (PARTITION BY receiver ORDER BY seq) AS place FROM outbox WHERE done_at IS NULL)
+WHERE place <= ?1 ORDER BY seq`
 	rows, err := s.read.QueryContext(ctx, query, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read outbox: %w", err)

@@ -176,6 +176,13 @@ func TestMessagesWaitUntilTheyAreTakenInTheirOrder(t *testing.T) {
 	if d := cmp.Diff(all[1:], waiting); d != "" {
 		t.Errorf("outbox (-want +got):\n%s", d)
 	}
+	other := alert.Delivery{ID: "D", Receiver: "mail", Event: alert.MessageFiring, Body: json.RawMessage(`{}`), At: night, NextAt: night}
+	if err := s.CommitAlerts(t.Context(), alert.Batch{Deliveries: []alert.Delivery{other}}); err != nil {
+		t.Fatal(err)
+	}
+	if waiting, err = s.Outbox(t.Context(), 1); err != nil || len(waiting) != 2 || waiting[0].ID != "A" || waiting[1].ID != "D" {
+		t.Errorf("one message of each receiver = %+v, %v, want A and D", waiting, err)
+	}
 	if at, err := s.AlertMark(t.Context(), "digest ops"); err != nil || !at.Equal(night) {
 		t.Errorf("mark = %v, %v, want %v", at, err, night)
 	}
@@ -185,7 +192,7 @@ func TestMessagesWaitUntilTheyAreTakenInTheirOrder(t *testing.T) {
 	if _, err := s.DeleteAlerts(t.Context(), night.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if waiting, err = s.Outbox(t.Context(), 10); err != nil || len(waiting) != 2 {
-		t.Errorf("after the clearing %d messages wait, %v, want 2", len(waiting), err)
+	if waiting, err = s.Outbox(t.Context(), 10); err != nil || len(waiting) != 3 {
+		t.Errorf("after the clearing %d messages wait, %v, want 3", len(waiting), err)
 	}
 }

@@ -121,7 +121,7 @@ func TestScheduleMarkComesBack(t *testing.T) {
 	if m, err := s.ScheduleMark(t.Context(), "backup"); err != nil || m != (schedule.Mark{}) {
 		t.Fatalf("mark of an entry that never ran = %+v, %v, want zero", m, err)
 	}
-	for _, want := range []schedule.Mark{{"backup", night, 0}, {"backup", night.Add(time.Hour), 4}} {
+	for _, want := range []schedule.Mark{{Name: "backup", Due: night}, {Name: "backup", Due: night.Add(time.Hour), RunID: 4}} {
 		if err := s.SaveScheduleMark(t.Context(), want); err != nil {
 			t.Fatal(err)
 		}

@@ -193,7 +193,8 @@ type Store interface {
 	// AlertMark returns a time that was kept in Batch.Marks; zero: never.
 	AlertMark(ctx context.Context, name string) (time.Time, error)
 
-	// Outbox lists up to limit deliveries that wait, oldest first.
+	// Outbox lists the deliveries that wait, of each receiver up to limit of the
+	// oldest, in the order in which they were stored.
 	Outbox(ctx context.Context, limit int) ([]Delivery, error)
 	// SaveDelivery stores how an attempt went.
 	SaveDelivery(ctx context.Context, d Delivery) error

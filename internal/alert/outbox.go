@@ -1,10 +1,12 @@
 package alert
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,23 +87,25 @@ func (o *outbox) run(ctx context.Context) {
 	}
 }
 
+// outboxLimit is how many messages of each receiver are looked at in a round.
+const outboxLimit = 200
+
 // round gives every idle receiver what is due and returns how long there is
 // nothing to do unless somebody pokes.
 func (o *outbox) round(ctx context.Context) (time.Duration, error) {
-	waiting, err := o.a.store.Outbox(ctx, 1000)
+	waiting, err := o.a.store.Outbox(ctx, outboxLimit)
 	if err != nil {
 		return 0, err
 	}
 	now := o.a.o.Now()
 	wait := housekeep
 	due := map[string][]Delivery{}
-	held := map[string]bool{} // receiver and alert with an earlier message that is not through
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.receivers == nil {
 		return wait, nil
 	}
-	for _, d := range waiting {
+	for _, d := range firsts(waiting) {
 		l := o.lines[d.Receiver]
 		if l == nil { // the receiver is gone from the settings
 			l = &line{}
@@ -110,16 +114,11 @@ func (o *outbox) round(ctx context.Context) (time.Duration, error) {
 		if l.busy {
 			continue // pokes when it is through
 		}
-		key := fmt.Sprintf("%s\x00%d", d.Receiver, d.AlertID)
 		next := d.NextAt
 		if l.notUntil.After(next) {
 			next = l.notUntil
 		}
-		if d.AlertID != 0 && held[key] {
-			continue // a recovery must not arrive before its alert
-		}
 		if next.After(now) {
-			held[key] = true
 			wait = min(wait, next.Sub(now))
 			continue
 		}
@@ -138,6 +137,28 @@ func (o *outbox) round(ctx context.Context) (time.Duration, error) {
 		})
 	}
 	return wait, nil
+}
+
+// firsts leaves of each receiver the first message about each alert, since a
+// recovery must not arrive before its alert, and puts those that were refused
+// behind those that nobody has tried, since one that a receiver never takes must
+// not keep the others from it.
+func firsts(waiting []Delivery) []Delivery {
+	type about struct {
+		receiver string
+		alert    int64
+	}
+	seen := map[about]bool{}
+	var all []Delivery
+	for _, d := range waiting {
+		k := about{d.Receiver, d.AlertID}
+		if d.AlertID == 0 || !seen[k] {
+			all = append(all, d)
+		}
+		seen[k] = true
+	}
+	slices.SortStableFunc(all, func(a, b Delivery) int { return cmp.Compare(a.Attempts, b.Attempts) })
+	return all
 }
 
 // serve hands messages to one receiver until one fails.

@@ -1,0 +1,493 @@
+package alert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"muster/backup"
+	"muster/collector"
+	"muster/inventory"
+)
+
+// inboxes is a receiver that keeps what it takes, and refuses while it is down.
+type inbox struct {
+	name string
+	mu   sync.Mutex
+	down bool
+	hang bool // it never answers
+	got  []Message
+	at   []time.Time
+	seen int // attempts
+}
+
+func (i *inbox) Name() string { return i.name }
+
+func (i *inbox) Deliver(ctx context.Context, m Message) error {
+	i.mu.Lock()
+	hang := i.hang
+	i.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.seen++
+	if i.down {
+		return errors.New("no answer")
+	}
+	i.got = append(i.got, m)
+	i.at = append(i.at, time.Now())
+	return nil
+}
+
+func (i *inbox) set(down bool) { i.mu.Lock(); defer i.mu.Unlock(); i.down = down }
+
+// subjects lists what arrived.
+func (i *inbox) subjects() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var all []string
+	for _, m := range i.got {
+		all = append(all, strings.TrimPrefix(m.Subject, "[muster] "))
+	}
+	return strings.Join(all, "; ")
+}
+
+// house is a store with alerts running on it and n managed devices d1, d2, ….
+type house struct {
+	t       *testing.T
+	store   *memStore
+	alerts  *Alerts
+	devices []inventory.Device
+	cancel  context.CancelFunc
+	done    chan struct{}
+}
+
+func newHouse(t *testing.T, n int, o Options) *house {
+	h := &house{t: t, store: newMemStore()}
+	for i := range n {
+		h.devices = append(h.devices, inventory.Device{ID: int64(i + 1), Name: fmt.Sprintf("d%d", i+1), Platform: "ios", Managed: true, State: inventory.StateUp})
+	}
+	o.Devices = func(context.Context) ([]inventory.Device, error) { return h.devices, nil }
+	o.Log = slog.New(slog.DiscardHandler)
+	h.alerts = New(h.store, o)
+	return h
+}
+
+// run starts the process; end ends it.
+func (h *house) run(routes []Route, receivers ...Receiver) {
+	h.t.Helper()
+	if err := h.alerts.Set(routes, receivers); err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	h.cancel, h.done = cancel, make(chan struct{})
+	go func() { defer close(h.done); h.alerts.Run(ctx) }()
+}
+
+func (h *house) end() {
+	h.cancel()
+	<-h.done
+}
+
+func (h *house) on(n int, kind inventory.EventKind, data any) {
+	e := event(kind, data)
+	e.At, e.DeviceID, e.Device = time.Now(), int64(n), fmt.Sprintf("d%d", n)
+	h.store.happens(e)
+}
+
+func (h *house) goes(to inventory.State, n int) {
+	h.on(n, inventory.EventState, inventory.StateChange{To: to, Since: time.Now(), Message: "no answer"})
+}
+
+// after lets time pass and everything that it brings come to rest.
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func to(receivers ...string) []Route { return []Route{{Kinds: Kinds(), To: receivers}} }
+
+func TestFaultAndRecoveryArriveOnceEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops := &inbox{name: "ops"}
+		h := newHouse(t, 10, Options{})
+		h.run(to("ops"), ops)
+		after(time.Minute)
+		begun := time.Now()
+		h.goes(inventory.StateDown, 1)
+		synctest.Wait()
+		if all, err := h.alerts.List(t.Context(), Filter{State: Firing}); err != nil || len(all) != 1 || !all[0].OpenedAt.Equal(begun) {
+			t.Errorf("firing = %+v, %v, want one that opened at once", all, err)
+		}
+		after(time.Minute)
+		if got := ops.at; len(got) != 1 || got[0].Sub(begun) != 30*time.Second {
+			t.Errorf("told at %v, want once after 30 s", got)
+		}
+		after(2 * time.Hour)
+		h.goes(inventory.StateUp, 1)
+		after(time.Minute)
+		if got, want := ops.subjects(), "unreachable: d1; resolved: unreachable: d1"; got != want {
+			t.Errorf("arrived: %s, want %s", got, want)
+		}
+		if text := ops.got[1].Text; !strings.Contains(text, "d1 answers again, after 2 h 1 min") {
+			t.Errorf("recovery says %q", text)
+		}
+		h.end()
+	})
+}
+
+func TestEventsAreWorkedOnOnceOverRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops := &inbox{name: "ops"}
+		h := newHouse(t, 10, Options{})
+		h.run(to("ops"), ops)
+		for n := 1; n <= 3; n++ {
+			h.on(n, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+			synctest.Wait()
+			h.end()
+			h.run(to("ops"), ops)
+		}
+		after(time.Hour)
+		h.end()
+		if got, want := ops.subjects(), "host-key-changed: d1; host-key-changed: d2; host-key-changed: d3"; got != want {
+			t.Errorf("arrived: %s, want %s", got, want)
+		}
+	})
+}
+
+func TestNotificationThatWaitsSurvivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops := &inbox{name: "ops"}
+		h := newHouse(t, 10, Options{})
+		h.run(to("ops"), ops)
+		h.goes(inventory.StateDown, 1)
+		after(10 * time.Second)
+		h.end() // before it was told
+		after(time.Hour)
+		h.run(to("ops"), ops)
+		after(time.Second)
+		h.end()
+		if got := ops.subjects(); got != "unreachable: d1" {
+			t.Errorf("arrived: %s, want it told once", got)
+		}
+	})
+}
+
+func TestRepeatedDeliveryCarriesTheSameID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops := &inbox{name: "ops"}
+		h := newHouse(t, 10, Options{})
+		h.store.loseSaves = 1
+		h.run(to("ops"), ops)
+		h.on(1, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+		synctest.Wait()
+		h.end() // delivered, and killed before that was stored
+		h.run(to("ops"), ops)
+		after(time.Minute)
+		h.end()
+		if len(ops.got) != 2 || ops.got[0].ID != ops.got[1].ID || ops.got[0].ID == "" {
+			t.Errorf("arrived %d times with ids %+v, want twice with one id", len(ops.got), ops.got)
+		}
+	})
+}
+
+func TestReceiverThatStaysDownIsAnAlertAndGetsEverythingLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops, mail := &inbox{name: "ops", down: true}, &inbox{name: "mail"}
+		h := newHouse(t, 10, Options{})
+		h.run(to("ops", "mail"), ops, mail)
+		h.on(1, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+		after(time.Minute)
+		if got := mail.subjects(); got != "host-key-changed: d1" {
+			t.Errorf("the other receiver has %s: it waited", got)
+		}
+		h.on(1, inventory.EventHostKeyAccepted, map[string]any{})
+		after(time.Hour)
+		if got, want := mail.subjects(), "host-key-changed: d1; resolved: host-key-changed: d1; receiver-down: ops"; got != want {
+			t.Errorf("the other receiver has %s, want %s", got, want)
+		}
+		if ops.seen > 20 || ops.seen < 5 {
+			t.Errorf("%d attempts within an hour, want backoff", ops.seen)
+		}
+		h.end()
+		after(time.Hour)
+		ops.set(false)
+		h.run(to("ops", "mail"), ops, mail) // another process: it knows of the fault from the store
+		after(30 * time.Minute)
+		if got, want := ops.subjects(), "host-key-changed: d1; resolved: host-key-changed: d1"; got != want {
+			t.Errorf("the receiver has %s, want both, the alert before its recovery", got)
+		}
+		if got := mail.subjects(); !strings.HasSuffix(got, "; resolved: receiver-down: ops") || strings.Count(got, "receiver-down") != 2 {
+			t.Errorf("the other receiver has %s, want one recovery of ops", got)
+		}
+		h.end()
+	})
+}
+
+func TestHangingReceiverHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops, mail := &inbox{name: "ops", hang: true}, &inbox{name: "mail"}
+		h := newHouse(t, 10, Options{})
+		h.run(to("ops", "mail"), ops, mail)
+		for n := 1; n <= 5; n++ {
+			h.on(n, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+			after(time.Second)
+		}
+		if len(mail.got) != 5 {
+			t.Errorf("the other receiver has %s, want all five", mail.subjects())
+		}
+		h.end() // returns: the hanging attempt ends with it
+	})
+}
+
+func TestMessageThatAReceiverNeverTakesHoldsUpNoOtherAndIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		picky := pickyReceiver{func(m Message) error {
+			if strings.Contains(m.Subject, "d1") {
+				return errors.New("422 Unprocessable")
+			}
+			got = append(got, m.Subject)
+			return nil
+		}}
+		h := newHouse(t, 10, Options{})
+		h.run(to("picky"), picky)
+		for n := 1; n <= 3; n++ {
+			h.on(n, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+		}
+		after(5 * time.Minute)
+		if len(got) != 2 {
+			t.Errorf("%v arrived, want the two others", got)
+		}
+		after(8 * 24 * time.Hour)
+		if waiting, _ := h.store.Outbox(t.Context(), 10); len(waiting) != 0 {
+			t.Errorf("%d messages wait after eight days, want none", len(waiting))
+		}
+		h.end()
+	})
+}
+
+type pickyReceiver struct{ take func(Message) error }
+
+func (pickyReceiver) Name() string                                 { return "picky" }
+func (p pickyReceiver) Deliver(_ context.Context, m Message) error { return p.take(m) }
+
+func TestDigestTellsOnceADayWhatWasNotWorthANote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // begins at midnight; the digest is at 08:00
+		ops, mail := &inbox{name: "ops"}, &inbox{name: "mail"}
+		h := newHouse(t, 10, Options{})
+		h.run([]Route{{Kinds: []Kind{BackupFailed, Unreachable}, To: []string{"ops"}}, {Kinds: []Kind{Changed}, To: []string{"mail"}, Digest: true}}, ops, mail)
+		after(4 * time.Hour)
+		h.on(1, inventory.EventBackup, backup.Result{Outcome: backup.Failed, Step: collector.StepOutput, Kind: collector.ErrTimedOut})
+		for n := 2; n <= 5; n++ {
+			h.on(n, inventory.EventDrift, backup.Drift{Kind: backup.DriftChanged, Group: "x"})
+		}
+		after(3 * time.Hour)
+		if ops.subjects()+mail.subjects() != "" {
+			t.Errorf("told before the digest: %s %s", ops.subjects(), mail.subjects())
+		}
+		after(2 * time.Hour)
+		if got := ops.subjects(); got != "digest: 1 new, 0 over, 0 still open" {
+			t.Errorf("ops has %s, want the first failed night", got)
+		}
+		if got := mail.subjects(); got != "digest: 1 new, 0 over, 0 still open" || !strings.Contains(mail.got[0].Text, "4 devices") {
+			t.Errorf("mail has %s, want one change of four devices", got)
+		}
+		for n := 2; n <= 5; n++ {
+			h.on(n, inventory.EventDrift, backup.Drift{Kind: backup.DriftChanged, Group: "x", Closed: true})
+		}
+		after(72 * time.Hour)
+		if got, want := mail.subjects(), "digest: 1 new, 0 over, 0 still open; digest: 0 new, 1 over, 0 still open"; got != want {
+			t.Errorf("mail has %s, want %s and nothing on quiet days", got, want)
+		}
+		if len(ops.got) != 1 {
+			t.Errorf("ops has %s, want the failed night told once", ops.subjects())
+		}
+		for _, at := range slices.Concat(ops.at, mail.at) {
+			if at.UTC().Hour() != 8 || at.Minute() != 0 {
+				t.Errorf("a digest came at %s, want 08:00", at.UTC())
+			}
+		}
+		h.end()
+	})
+}
+
+func TestUnsavedIsReadAgainBeforeItIsTold(t *testing.T) {
+	for name, saved := range map[string]bool{"saved meanwhile": true, "still unsaved": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ops := &inbox{name: "ops"}
+				var h *house
+				var reread []int64
+				h = newHouse(t, 10, Options{Recheck: func(_ context.Context, devices []int64) {
+					reread = append(reread, devices...)
+					if saved {
+						go h.on(1, inventory.EventDrift, backup.Drift{Kind: backup.DriftUnsaved, Group: "x", Closed: true})
+					}
+				}})
+				h.run(to("ops"), ops)
+				begun := time.Now()
+				h.on(1, inventory.EventDrift, backup.Drift{Kind: backup.DriftUnsaved, Group: "x"})
+				after(5 * time.Hour)
+				if !slices.Equal(reread, []int64{1}) {
+					t.Errorf("read again: %v, want device 1 once", reread)
+				}
+				switch {
+				case saved && len(ops.got) != 0:
+					t.Errorf("told: %s, want nothing", ops.subjects())
+				case !saved && (len(ops.got) != 1 || ops.at[0].Sub(begun) != 2*time.Hour+recheckWait):
+					t.Errorf("told: %s at %v, want once after the grace", ops.subjects(), ops.at)
+				}
+				h.end()
+			})
+		})
+	}
+}
+
+func TestAcknowledgedAlertIsTornNoMoreButItsRecoveryIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops := &inbox{name: "ops"}
+		h := newHouse(t, 10, Options{})
+		h.run(to("ops"), ops)
+		h.on(1, inventory.EventDrift, backup.Drift{Kind: backup.DriftChanged, Group: "x"})
+		after(time.Minute)
+		a, err := h.alerts.Ack(t.Context(), 1, "ops", "planned work")
+		if err != nil || a.AckedBy != "ops" || a.AckNote != "planned work" || a.State != Firing {
+			t.Fatalf("Ack = %+v, %v", a, err)
+		}
+		for n := 2; n <= 5; n++ {
+			h.on(n, inventory.EventDrift, backup.Drift{Kind: backup.DriftChanged, Group: "x"})
+		}
+		after(time.Hour)
+		for n := 1; n <= 5; n++ {
+			h.on(n, inventory.EventDrift, backup.Drift{Kind: backup.DriftChanged, Group: "x", Closed: true})
+		}
+		after(time.Minute)
+		if got, want := ops.subjects(), "changed: d1; resolved: changed: 5 devices"; got != want {
+			t.Errorf("arrived: %s, want %s", got, want)
+		}
+		if _, err := h.alerts.Ack(t.Context(), 1, "ops", ""); err == nil || !strings.Contains(err.Error(), "is over since") {
+			t.Errorf("Ack of what is over = %v", err)
+		}
+		if _, err := h.alerts.Ack(t.Context(), 9, "ops", ""); !errors.Is(err, ErrNoAlert) {
+			t.Errorf("Ack of nothing = %v, want ErrNoAlert", err)
+		}
+		h.on(7, inventory.EventDeviceNew, nil)
+		synctest.Wait()
+		if a, err = h.alerts.Ack(t.Context(), 2, "ops", "known"); err != nil || a.State != Resolved {
+			t.Errorf("Ack of a new device = %+v, %v, want it over", a, err)
+		}
+		h.end()
+	})
+}
+
+func TestNewDevicesAreNewForADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops := &inbox{name: "ops"}
+		h := newHouse(t, 10, Options{})
+		h.run(to("ops"), ops)
+		h.on(1, inventory.EventDeviceNew, nil)
+		after(25 * time.Hour)
+		if a, _ := h.store.AlertOf(t.Context(), 1); a.State != Resolved || ops.subjects() != "new-device: d1" {
+			t.Errorf("alert is %s and arrived: %s, want it over without a word", a.State, ops.subjects())
+		}
+		h.end()
+	})
+}
+
+func TestOverdueBackupIsToldAndResolved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops := &inbox{name: "ops"}
+		overdue := []Overdue{{1, "d1", time.Now().Add(-80 * time.Hour)}}
+		var mu sync.Mutex
+		h := newHouse(t, 10, Options{Overdue: func(_ context.Context, before time.Time) ([]Overdue, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if time.Since(before) != 72*time.Hour {
+				t.Errorf("asked for what is older than %s, want 72 h", time.Since(before))
+			}
+			return overdue, nil
+		}})
+		h.run(to("ops"), ops)
+		after(time.Hour)
+		mu.Lock()
+		overdue = nil
+		mu.Unlock()
+		after(time.Hour)
+		if got, want := ops.subjects(), "backup-overdue: d1; resolved: backup-overdue: d1"; got != want {
+			t.Errorf("arrived: %s, want %s", got, want)
+		}
+		h.end()
+	})
+}
+
+func TestFaultyRoutesChangeNothingAndAreAllNamed(t *testing.T) {
+	h := newHouse(t, 1, Options{})
+	err := h.alerts.Set([]Route{{Kinds: []Kind{"unreachabel"}, To: []string{"moon"}}}, []Receiver{&inbox{name: "a"}, &inbox{name: "a"}})
+	for _, says := range []string{`"unreachabel"`, `"moon"`, "a is there twice"} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("Set = %v, want it to name %s", err, says)
+		}
+	}
+}
+
+func TestTestMessageGoesAtOnceAndSaysHowItWent(t *testing.T) {
+	ops := &inbox{name: "ops"}
+	h := newHouse(t, 1, Options{})
+	if err := h.alerts.Set(nil, []Receiver{ops}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.alerts.Test(t.Context(), "ops"); err != nil || ops.subjects() != "test" {
+		t.Errorf("Test = %v, arrived: %s", err, ops.subjects())
+	}
+	ops.set(true)
+	if err := h.alerts.Test(t.Context(), "ops"); err == nil || err.Error() != "no answer" {
+		t.Errorf("Test of one that is down = %v, want what it said", err)
+	}
+	if err := h.alerts.Test(t.Context(), "moon"); err == nil || !strings.Contains(err.Error(), "receivers:") {
+		t.Errorf("Test of none = %v, want the mend", err)
+	}
+}
+
+func TestUnreadableEventStopsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, 10, Options{})
+		h.run(nil)
+		e := event(inventory.EventState, nil)
+		e.Data = []byte(`[`)
+		h.store.happens(e)
+		h.goes(inventory.StateDown, 2)
+		synctest.Wait()
+		if all, _ := h.alerts.List(t.Context(), Filter{}); len(all) != 1 || all[0].Subject != "d2" {
+			t.Errorf("alerts = %+v, want the one after the unreadable event", all)
+		}
+		h.end()
+	})
+}
+
+func TestDigestTimeIsThatOfTheWallClock(t *testing.T) {
+	zone, err := time.LoadLocation("Europe/Paris")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := time.Date(2026, 3, 28, 8, 0, 0, 0, zone) // clocks go forward in the night after
+	if got := nextDigest(last, 8*time.Hour, zone); got.Sub(last) != 23*time.Hour || got.Hour() != 8 {
+		t.Errorf("next digest = %v, want 08:00 of the next day", got)
+	}
+	if got := nextDigest(last.Add(-time.Minute), 8*time.Hour, zone); !got.Equal(last) {
+		t.Errorf("next digest = %v, want one minute later", got)
+	}
+}
+
+func newTextLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
