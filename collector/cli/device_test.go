@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -24,7 +25,15 @@ import (
 	"muster/internal/secret"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// These tests wait for deadlines, they do not compute: more of them at a time
+	// than there are cores.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	testPassword = "hunter2 & more"
@@ -44,6 +53,7 @@ type device struct {
 	files    sftp.Handlers                                // of the subsystem
 	sftp     bool                                         // has the subsystem
 	sessions int                                          // channels at one time on a connection; 0: any number
+	once     bool                                         // that many over the connection's whole life
 	config   func(*ssh.ServerConfig)                      // last touch
 	wrap     func(net.Conn) net.Conn                      // between the socket and SSH
 	banner   string                                       //
@@ -193,7 +203,7 @@ func (d *device) serve(nc net.Conn) {
 		if d.sessions > 0 {
 			select {
 			case slots <- true:
-			default:
+			case <-time.After(100 * time.Millisecond): // the one before may be about to end
 				_ = nch.Reject(ssh.Prohibited, "open failed")
 				continue
 			}
@@ -207,7 +217,7 @@ func (d *device) serve(nc net.Conn) {
 		go func() {
 			defer wg.Done()
 			d.session(sc, ch, creqs)
-			if d.sessions > 0 {
+			if d.sessions > 0 && !d.once {
 				<-slots
 			}
 		}()

@@ -77,8 +77,8 @@ func (s *Session) aside(ctx context.Context, detail string, f func(context.Conte
 }
 
 // channel opens a session channel beside the shell, and the connection for it
-// where there is none. A connection that the device has ended (some do that
-// after each request) is made anew.
+// where there is none. Where the device has ended that connection with the
+// request before, or allows no further one on it, a new one is made.
 func (s *Session) channel(ctx context.Context) (*connection, ssh.Channel, <-chan *ssh.Request, error) {
 	for fresh := false; ; fresh = true {
 		c, err := s.beside(ctx, fresh)
@@ -94,7 +94,8 @@ func (s *Session) channel(ctx context.Context) (*connection, ssh.Channel, <-chan
 			return c, ch, reqs, nil
 		}
 		var refused *ssh.OpenChannelError
-		if ctx.Err() == nil && !errors.As(err, &refused) && !fresh {
+		errors.As(err, &refused)
+		if ctx.Err() == nil && !fresh {
 			continue
 		}
 		done := s.j.begin(collector.StepCommand, "channel")

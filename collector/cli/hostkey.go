@@ -46,7 +46,11 @@ func (c *connection) checkHostKey(key collector.HostKey) error {
 		return nil
 	}
 	if err := c.o.HostKey(key); err != nil {
-		return c.fail(collector.StepHostKey, collector.ErrHostKeyUnknown,
+		kind := collector.KindOf(err)
+		if kind == "" {
+			kind = collector.ErrHostKeyUnknown
+		}
+		return c.fail(collector.StepHostKey, kind,
 			fmt.Appendf(nil, "%s %s", key.Type, key.Fingerprint),
 			fmt.Sprintf("Run muster device accept-key %s once the fingerprint is known to be the device's", c.name()), err)
 	}
