@@ -63,14 +63,20 @@ func NewAccess(o Options) *Access {
 // Run is the memory of one run: which credentials have proved themselves in it
 // and which were stopped. Safe for concurrent use.
 type Run struct {
-	access *Access
+	access  *Access
+	secrets *credentials // read once a run
 
 	mu    sync.Mutex // guards gates
 	gates map[string]*gate
 }
 
 // Begin starts the memory of a run.
-func (a *Access) Begin() *Run { return &Run{access: a, gates: map[string]*gate{}} }
+func (a *Access) Begin() *Run {
+	return &Run{access: a, secrets: newCredentials(), gates: map[string]*gate{}}
+}
+
+// network is the settings in force, with the secrets that the run has read.
+func (r *Run) network() Network { return r.access.o.Network().remember(r.secrets) }
 
 // Session is an open session with what opening it taught.
 type Session struct {
@@ -111,7 +117,7 @@ func (r *Run) Open(ctx context.Context, dev Device, d cli.Dialogue, o cli.Option
 			free()
 		}
 	}()
-	l := &login{r: r, a: r.access, net: r.access.o.Network(), d: d, o: o}
+	l := &login{r: r, a: r.access, net: r.network(), d: d, o: o}
 	if s, err = l.open(ctx, dev.ID); s != nil {
 		s.free = free
 	}
@@ -147,16 +153,18 @@ func (a *Access) Review(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	n := a.o.Network().remember(newCredentials())
 	for _, d := range all {
-		if err := a.review(ctx, d.ID); err != nil {
+		if err := a.review(ctx, n, d.ID); err != nil {
 			return fmt.Errorf("review %s: %w", d.Name, err)
 		}
 	}
 	return nil
 }
 
-// review keeps at one device what stands in the way of opening it.
-func (a *Access) review(ctx context.Context, id int64) error {
+// review keeps at one device which scope and site it belongs to, and what stands
+// in the way of opening it.
+func (a *Access) review(ctx context.Context, n Network, id int64) error {
 	var st standing
 	if err := a.o.Store.View(ctx, func(tx Reader) (err error) {
 		st, err = readStanding(tx, id, a.o.Now())
@@ -168,7 +176,7 @@ func (a *Access) review(ctx context.Context, id int64) error {
 	var why error
 	if dev.Managed && !dev.Retired && !dev.Disabled {
 		if def, ok := a.o.Platforms().ByName(dev.Platform); ok {
-			_, why = a.may(ctx, a.o.Network(), st, def)
+			_, why = a.may(ctx, n, st, def)
 		} else {
 			why = a.unknownPlatform(dev)
 		}
@@ -177,7 +185,24 @@ func (a *Access) review(ctx context.Context, id int64) error {
 	if why != nil && !errors.As(why, &e) {
 		return why
 	}
-	return a.o.Store.Update(ctx, func(tx Tx) error { return keepMissing(tx, id, e) })
+	sc := n.scope(dev)
+	return a.o.Store.Update(ctx, func(tx Tx) error {
+		now, err := tx.Device(id)
+		if err != nil {
+			return err
+		}
+		site := now.Site
+		if !now.SiteGiven {
+			site = sc.Site
+		}
+		if now.Address.IsValid() && (now.Scope != sc.Name || now.Site != site) {
+			now.Scope, now.Site = sc.Name, site
+			if err := tx.PutDevice(&now); err != nil {
+				return err
+			}
+		}
+		return keepMissing(tx, id, e)
+	})
 }
 
 // keepMissing writes to a device what stands in the way of opening it; nil:
@@ -260,8 +285,8 @@ func (a *Access) may(ctx context.Context, n Network, st standing, def *platform.
 	var snmpKind collector.CredentialKind
 	if dev.SNMPCredential != "" {
 		// Where its secret cannot be read, nothing is authenticated by it.
-		if c, err := n.resolve(ctx, dev.SNMPCredential); err == nil {
-			snmpKind = c.Kind
+		if c, err := n.resolve(ctx, dev.SNMPCredential); err == nil && (c.Kind != collector.KindSNMPv3 || c.AuthProtocol != "") {
+			snmpKind = c.Kind // noAuthNoPriv authenticates nobody
 		}
 	}
 	may, bound, why := passwordsMay(dev, sc, st.keys, snmpKind, creds)

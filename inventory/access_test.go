@@ -363,7 +363,7 @@ func TestChangedAccountPasswordTouchesAtMostThreeDevices(t *testing.T) {
 			}
 			// The account's password is put right where the account is kept.
 			b.accepts = func(string, collector.Credential) bool { return true }
-			b.now = b.now.Add(23 * time.Hour)
+			b.now = b.now.Add(24 * time.Hour)
 			if kinds := night(); kinds[""] != 200 {
 				t.Errorf("after the mend: %v, want 200 open", kinds)
 			}

@@ -239,7 +239,7 @@ func (d *Devices) Add(ctx context.Context, n NewDevice, by string) (Device, erro
 
 // reviewed returns a device after finding out what stands in its way.
 func (d *Devices) reviewed(ctx context.Context, id int64) (Device, error) {
-	if err := d.access.review(ctx, id); err != nil {
+	if err := d.access.review(ctx, d.o.Network(), id); err != nil {
 		return Device{}, err
 	}
 	return d.ByID(ctx, id)

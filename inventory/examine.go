@@ -79,7 +79,7 @@ type look struct {
 // examineSNMP reads an agent, stores what it told, and proves the platform over
 // SSH where that told too little.
 func (d *Discovery) examineSNMP(ctx context.Context, run *Run, c Candidate, dev Device, res Result, dry bool) Result {
-	n := d.o.Network()
+	n := run.network()
 	cred, err := n.resolve(ctx, c.Credential)
 	if err != nil {
 		return failed(res, err, collector.StepSend)
@@ -95,7 +95,7 @@ func (d *Discovery) examineSNMP(ctx context.Context, run *Run, c Candidate, dev 
 		sc = own
 	}
 	p := profile{scope: sc, facts: lk.facts, snmpCredential: c.Credential, snmpDetail: lk.detail,
-		identified: lk.match.Platform != nil && lk.match.Certain}
+		identified: lk.match.Platform != nil && lk.match.Certain && lk.match.Platform.HasParts()}
 	if lk.match.Platform != nil {
 		p.vendor = lk.match.Platform.Vendor
 		// A guess does not take the place of what a proof has found.
@@ -112,8 +112,8 @@ func (d *Discovery) examineSNMP(ctx context.Context, run *Run, c Candidate, dev 
 		return failed(res, fmt.Errorf("store what %s told: %w", c.Addr, err), collector.StepEnd)
 	}
 	res.Message = lk.said
-	if p.identified || dev.PlatformGiven {
-		return d.reviewed(ctx, dev, res, dry)
+	if lk.match.Platform != nil && lk.match.Certain || dev.PlatformGiven {
+		return d.reviewed(ctx, run, dev, res, dry)
 	}
 	return d.examineSSH(ctx, run, dev, res, lk.match, dry)
 }
@@ -264,11 +264,11 @@ func (d *Discovery) place(ctx context.Context, s sighting, o Observation, p prof
 
 // reviewed keeps at the device what stands in the way of opening it, and says so
 // where it is a question for people.
-func (d *Discovery) reviewed(ctx context.Context, dev Device, res Result, dry bool) Result {
+func (d *Discovery) reviewed(ctx context.Context, run *Run, dev Device, res Result, dry bool) Result {
 	if dry || dev.ID == 0 {
 		return res
 	}
-	if err := d.access.review(ctx, dev.ID); err != nil {
+	if err := d.access.review(ctx, run.network(), dev.ID); err != nil {
 		return failed(res, fmt.Errorf("review %s: %w", dev.Name, err), collector.StepEnd)
 	}
 	now, err := d.device(ctx, dev.ID)
@@ -298,7 +298,7 @@ func (d *Discovery) examineSSH(ctx context.Context, run *Run, dev Device, res Re
 			res.Outcome = OutcomeFailed
 			return because(res, e)
 		}
-		return d.reviewed(ctx, dev, because(res, e), false)
+		return d.reviewed(ctx, run, dev, because(res, e), false)
 	}
 	now := d.o.Now()
 	p := profile{facts: facts.facts}
@@ -327,10 +327,10 @@ func (d *Discovery) examineSSH(ctx context.Context, run *Run, dev Device, res Re
 		res.Outcome = outcome
 	}
 	if match.Platform == nil && !dev.PlatformGiven && guess.Platform == nil {
-		return d.reviewed(ctx, dev, because(res, &collector.Error{Device: dev.Name, Step: collector.StepCommand, Kind: collector.ErrPlatformUnknown,
+		return d.reviewed(ctx, run, dev, because(res, &collector.Error{Device: dev.Name, Step: collector.StepCommand, Kind: collector.ErrPlatformUnknown,
 			Do: fmt.Sprintf("It could be opened, but no definition knows it. Tell what it runs: muster device set %s --platform NAME", dev.Name)}), false)
 	}
-	return d.reviewed(ctx, dev, res, false)
+	return d.reviewed(ctx, run, dev, res, false)
 }
 
 // proofFacts is what a session of proof brought beside the platform.

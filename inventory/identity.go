@@ -97,6 +97,9 @@ func decideHere(s sighting, here Known, matches []Known, reasons map[int64]strin
 		d.into, d.join = all[0].Device.ID, joinable(all[0], all)
 		return d
 
+	case serialsDisagree(s.identifiers, here.Identifiers) && here.Device.Retired:
+		return decision{verb: verbNew, takes: []int64{here.Device.ID}, why: "the device that was here is retired, and this has another serial"}
+
 	case serialsDisagree(s.identifiers, here.Identifiers) && named:
 		return decision{verb: verbReplaced, into: here.Device.ID, why: "the serial changed while address and name stayed"}
 

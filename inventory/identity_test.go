@@ -64,6 +64,8 @@ func seen(addr netip.Addr, evidence ...string) sighting {
 
 func person(k Known) Known { k.Device.AddedByPerson = true; return k }
 
+func retired(k Known) Known { k.Device.Retired = true; return k }
+
 func clocked(k Known, boots, secs int64) Known {
 	k.Engine = EngineMark{boots, secs, noon.Add(-time.Hour)}
 	return k
@@ -99,6 +101,8 @@ func TestDecide(t *testing.T) {
 			decision{verb: verbNew, takes: []int64{1}}},
 		"replaced chassis": {seen(at1, "name=r1", "serial=BBBB2"), []Known{device(1, at1, "name=r1", "serial=AAAA1")},
 			decision{verb: verbReplaced, into: 1}},
+		"another chassis where a retired one was": {seen(at1, "name=r1", "serial=BBBB2"), []Known{retired(device(1, at1, "name=r1", "serial=AAAA1"))},
+			decision{verb: verbNew, takes: []int64{1}}},
 		"another device at the address": {seen(at1, "name=r2", "serial=BBBB2"), []Known{device(1, at1, "name=r1", "serial=AAAA1")},
 			decision{verb: verbNew, takes: []int64{1}}},
 		"address moved to a known device": {seen(at1, "name=r2", "serial=BBBB2"),

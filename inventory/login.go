@@ -90,7 +90,8 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 	s, rej, err := l.dial(ctx, c)
 	if isRejection(err) && rej > 0 {
 		// The secret may have been changed since it was read.
-		if again, e := l.net.resolve(ctx, c.Name); e == nil && l.a.digest(again) != c.digest {
+		if again, e := l.a.o.Network().resolve(ctx, c.Name); e == nil && l.a.digest(again) != c.digest {
+			l.r.secrets.changed(again)
 			old := c
 			c = candidate{again, l.a.digest(again)}
 			if err := l.note(ctx, Attempt{Credential: old.Name, Digest: old.digest, Rejected: rej}); err != nil {

@@ -87,7 +87,16 @@ func (m memoryTx) Keys(id int64) ([]Key, error)       { return slices.Clone(m.ke
 func (m memoryTx) Links() (map[int64][]Link, error)   { return m.links, nil }
 func (m memoryTx) Reach() (map[int64]Reach, error)    { return m.reach, nil }
 func (m memoryTx) Chassis() (map[string]int64, error) { return map[string]int64{}, nil }
-func (m memoryTx) PutReach(id int64, r Reach) error   { m.reach[id] = r; return nil }
+func (m memoryTx) Answered() (map[netip.Addr]int64, error) {
+	all := map[netip.Addr]int64{}
+	for id, addrs := range m.addresses {
+		for _, a := range addrs {
+			all[a] = id
+		}
+	}
+	return all, nil
+}
+func (m memoryTx) PutReach(id int64, r Reach) error { m.reach[id] = r; return nil }
 func (m memoryTx) PutState(id int64, i Interval) error {
 	m.intervals[id] = append(m.intervals[id], i)
 	return nil

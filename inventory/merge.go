@@ -262,7 +262,8 @@ func reportClashes(tx Tx, dev Device, d decision, s sighting, before Known, know
 		}
 		names := []string{dev.Name}
 		for _, k := range known {
-			if k.Device.ID != dev.ID && !slices.Contains(d.join, k.Device.ID) && !k.Device.Retired && holds(k.Identifiers, i) && !sameBox(s.identifiers, k.Identifiers) {
+			if k.Device.ID != dev.ID && !slices.Contains(d.join, k.Device.ID) && !k.Device.Retired && holds(k.Identifiers, i) &&
+				!sameBox(s.identifiers, k.Identifiers) && !memberOf(i, dev, k.Device) {
 				names = append(names, k.Device.Name)
 			}
 		}
@@ -277,6 +278,17 @@ func reportClashes(tx Tx, dev Device, d decision, s sighting, before Known, know
 		}
 	}
 	return nil
+}
+
+// memberOf reports whether a serial that two devices tell is another member's to
+// one of them: each half of an HA pair that has an address of its own lists both
+// chassis, and speaks for its own alone.
+func memberOf(i Identifier, a, b Device) bool {
+	if i.Kind != IDSerial {
+		return false
+	}
+	_, serial, _ := serialParts(i.Value)
+	return a.Serial != "" && b.Serial != "" && !(strings.EqualFold(a.Serial, serial) && strings.EqualFold(b.Serial, serial))
 }
 
 // sameBox reports whether two devices are contexts of one chassis, which share

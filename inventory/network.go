@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"muster/collector"
@@ -77,6 +79,48 @@ func (n Network) resolve(ctx context.Context, name string) (collector.Credential
 	return c, nil
 }
 
+// remember returns n with credentials that are read once and then known: their
+// secrets may come from a command, which must not run once a device.
+func (n Network) remember(m *credentials) Network {
+	read := n.Credential
+	if read == nil {
+		return n
+	}
+	n.Credential = func(ctx context.Context, name string) (collector.Credential, error) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if k, ok := m.known[name]; ok {
+			return k.c, k.err
+		}
+		c, err := read(ctx, name)
+		if ctx.Err() == nil {
+			m.known[name] = knownCredential{c, err}
+		}
+		return c, err
+	}
+	return n
+}
+
+// credentials are those that were read in one run.
+type credentials struct {
+	mu    sync.Mutex // guards known; held while a secret is read, so that it is read once
+	known map[string]knownCredential
+}
+
+type knownCredential struct {
+	c   collector.Credential
+	err error
+}
+
+func newCredentials() *credentials { return &credentials{known: map[string]knownCredential{}} }
+
+// changed takes over a credential that was read again.
+func (m *credentials) changed(c collector.Credential) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known[c.Name] = knownCredential{c: c}
+}
+
 // SSHTarget is where and how to open a session at dev with a credential.
 func (n Network) SSHTarget(dev Device, c collector.Credential, keys []Key) collector.Target {
 	sc := n.scope(dev)
@@ -98,6 +142,9 @@ func (n Network) SSHTarget(dev Device, c collector.Credential, keys []Key) colle
 // SNMPTarget is where and how to ask dev's agent with a credential.
 func (n Network) SNMPTarget(dev Device, c collector.Credential) collector.Target {
 	sc := n.scope(dev)
+	if c.Kind == collector.KindSNMPv3 && c.PrivProtocol != "" && strings.TrimSuffix(dev.SNMPDetail, "c") == c.PrivProtocol {
+		c.PrivProtocol = dev.SNMPDetail // the form of key extension that this agent understood
+	}
 	t := n.target(dev, sc, c)
 	t.Addr = netip.AddrPortFrom(dev.Address, first(sc.SNMPPort, 161))
 	return t

@@ -132,12 +132,17 @@ func (d *Devices) apply(tx Tx, dev *Device, c Change, n Network, addr netip.Addr
 		note("timeout", "%s", *c.Timeout)
 	}
 	if c.Managed != nil {
+		if dev.Managed && !*c.Managed {
+			if err := d.rest(tx, dev, "not managed any more"); err != nil {
+				return "", err
+			}
+		}
 		dev.Managed, dev.ManagedGiven = *c.Managed, true
 		note("managed", "%t", *c.Managed)
 	}
 	if c.Disabled != nil {
 		if *c.Disabled && !dev.Disabled {
-			if err := emit(tx, d.o.Now(), EventDeviceRemoved, *dev, "", map[string]string{"why": "disabled"}); err != nil {
+			if err := d.rest(tx, dev, "disabled"); err != nil {
 				return "", err
 			}
 		}
@@ -180,6 +185,29 @@ func (d *Devices) change(ctx context.Context, key, by, action string, f func(tx 
 	return d.reviewed(ctx, dev.ID)
 }
 
+// rest ends that a device is watched: its alerts end, and its state is not known
+// until it is asked again.
+func (d *Devices) rest(tx Tx, dev *Device, why string) error {
+	at := d.o.Now()
+	if err := emit(tx, at, EventDeviceRemoved, *dev, "", map[string]string{"why": why}); err != nil {
+		return err
+	}
+	if dev.State == StateUnknown || dev.State == "" {
+		return nil
+	}
+	dev.State, dev.StateSince, dev.Behind = StateUnknown, at, ""
+	reach, err := tx.Reach()
+	if err != nil {
+		return err
+	}
+	m := reach[dev.ID]
+	m.LostSince, m.SNMPLostSince = time.Time{}, time.Time{}
+	if err := tx.PutReach(dev.ID, m); err != nil {
+		return err
+	}
+	return tx.PutState(dev.ID, Interval{State: StateUnknown, Since: at, Message: why})
+}
+
 // Retire ends that a device is worked on; what is known of it stays.
 func (d *Devices) Retire(ctx context.Context, key, by string) (Device, error) {
 	return d.change(ctx, key, by, "device retire", func(tx Tx, dev *Device) (string, error) {
@@ -187,7 +215,7 @@ func (d *Devices) Retire(ctx context.Context, key, by string) (Device, error) {
 			return "it was retired already", nil
 		}
 		dev.Retired = true
-		return "", emit(tx, d.o.Now(), EventDeviceRemoved, *dev, "", map[string]string{"why": "retired"})
+		return "", d.rest(tx, dev, "retired")
 	})
 }
 
@@ -287,7 +315,7 @@ func (d *Devices) AcceptKey(ctx context.Context, f Filter, by string) ([]Accepte
 		}
 		if len(some) > 0 {
 			accepted = append(accepted, some...)
-			if err := d.access.review(ctx, dev.ID); err != nil {
+			if err := d.access.review(ctx, d.o.Network(), dev.ID); err != nil {
 				return accepted, err
 			}
 		}
@@ -389,7 +417,7 @@ func (d *Devices) AcceptKnownHosts(ctx context.Context, f Filter, file io.Reader
 		}
 		if len(some) > 0 {
 			accepted = append(accepted, some...)
-			if err := d.access.review(ctx, dev.ID); err != nil {
+			if err := d.access.review(ctx, d.o.Network(), dev.ID); err != nil {
 				return accepted, err
 			}
 		}

@@ -55,7 +55,7 @@ func NewReachability(o Options) *Reachability {
 // worked, by a TCP connect to its CLI port, and that not more often than
 // Network.TCPEvery.
 func (r *Reachability) Round(ctx context.Context, at time.Time) error {
-	n := r.o.Network()
+	n := r.o.Network().remember(newCredentials())
 	var devices []Device
 	var memory map[int64]Reach
 	var links map[int64][]Link
@@ -138,10 +138,15 @@ func (r *Reachability) probe(ctx context.Context, n Network, d Device, m Reach, 
 		}
 	}
 	t := n.SSHTarget(d, collector.Credential{}, nil)
-	if err := r.echo(ctx, d.Address, t.Source); !errors.Is(err, errNoICMP) {
-		h.note(&h.icmp, "ICMP", err)
-		if err == nil {
-			return h
+	// At an address of this machine the kernel itself answers echo requests and
+	// refuses connections, whatever became of the program behind it.
+	kernelSpeaks := d.Address.IsLoopback()
+	if !kernelSpeaks {
+		if err := r.echo(ctx, d.Address, t.Source); !errors.Is(err, errNoICMP) {
+			h.note(&h.icmp, "ICMP", err)
+			if err == nil {
+				return h
+			}
 		}
 	}
 	if !m.KnockedAt.IsZero() && at.Sub(m.KnockedAt) < first(n.TCPEvery, 5*time.Minute) {
@@ -152,7 +157,7 @@ func (r *Reachability) probe(ctx context.Context, n Network, d Device, m Reach, 
 	}
 	err := r.dial(ctx, t)
 	h.note(&h.tcp, fmt.Sprintf("TCP %d", t.Addr.Port()), err)
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, collector.ErrRefused) {
+	if !kernelSpeaks && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, collector.ErrRefused)) {
 		h.alive = true // whoever refuses is there
 	}
 	return h

@@ -27,13 +27,14 @@ type Store interface {
 // Reader answers questions about one state of the inventory. Devices that were
 // merged into others are never seen; retired ones are.
 type Reader interface {
-	Devices() ([]Device, error)         // by name
-	Device(id int64) (Device, error)    // ErrNoDevice
-	Facts(id int64) (Facts, error)      // what holds now
-	Keys(id int64) ([]Key, error)       // host keys, oldest first
-	Links() (map[int64][]Link, error)   // what LLDP told, of all devices
-	Chassis() (map[string]int64, error) // who has a MAC address as LLDP chassis id or base MAC
-	Reach() (map[int64]Reach, error)    // what reachability remembers
+	Devices() ([]Device, error)              // by name
+	Device(id int64) (Device, error)         // ErrNoDevice
+	Facts(id int64) (Facts, error)           // what holds now
+	Keys(id int64) ([]Key, error)            // host keys, oldest first
+	Answered() (map[netip.Addr]int64, error) // whose an address is
+	Links() (map[int64][]Link, error)        // what LLDP told, of all devices
+	Chassis() (map[string]int64, error)      // who has a MAC address as LLDP chassis id or base MAC
+	Reach() (map[int64]Reach, error)         // what reachability remembers
 	Intervals(id int64, since time.Time) ([]Interval, error)
 	Attempts(id int64, since time.Time) ([]Attempt, error) // logins at the device, oldest first
 	Credential(name string) (CredentialState, error)       // zero: never used

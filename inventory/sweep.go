@@ -29,14 +29,18 @@ type scopeSweep struct {
 // summary tells, when nothing answered, that agents often ignore askers outside
 // their access list, and from which address was asked.
 func (d *Discovery) Sweep(ctx context.Context, scopes []string, progress func(sent, total, answered int), found func(Candidate)) (SweepSummary, error) {
-	n := d.o.Network()
+	n := d.o.Network().remember(newCredentials())
 	chosen, err := n.choose(scopes)
 	if err != nil {
 		return SweepSummary{}, err
 	}
 	var all []Device
+	var holders map[netip.Addr]int64
 	err = d.o.Store.View(ctx, func(tx Reader) (err error) {
-		all, err = tx.Devices()
+		if all, err = tx.Devices(); err != nil {
+			return err
+		}
+		holders, err = tx.Answered()
 		return err
 	})
 	if err != nil {
@@ -45,7 +49,7 @@ func (d *Discovery) Sweep(ctx context.Context, scopes []string, progress func(se
 	var sum SweepSummary
 	var parts []*scopeSweep
 	for _, sc := range chosen {
-		p, err := n.plan(ctx, sc, all)
+		p, err := n.plan(ctx, sc, all, holders)
 		if err != nil {
 			return SweepSummary{}, fmt.Errorf("list the addresses of scope %s: %w", sc.Name, err)
 		}
@@ -82,8 +86,9 @@ func (n Network) choose(names []string) ([]Scope, error) {
 
 // plan lists whom to ask in a scope, and with which credentials: a known device
 // only with the one that works for it, so that nobody's log fills with wrong ones.
-func (n Network) plan(ctx context.Context, sc Scope, all []Device) (*scopeSweep, error) {
+func (n Network) plan(ctx context.Context, sc Scope, all []Device, holders map[netip.Addr]int64) (*scopeSweep, error) {
 	p := &scopeSweep{scope: sc, known: map[netip.Addr]Device{}}
+	byID := map[int64]Device{}
 	addrs, err := sc.Addresses(ctx)
 	if err != nil {
 		return nil, err
@@ -100,6 +105,7 @@ func (n Network) plan(ctx context.Context, sc Scope, all []Device) (*scopeSweep,
 		}
 	}
 	for _, dev := range all {
+		byID[dev.ID] = dev
 		if dev.Address.IsValid() && n.scope(dev).Name == sc.Name && (sc.Contains == nil || sc.Contains(dev.Address)) {
 			p.known[dev.Address] = dev
 			if !slices.Contains(addrs, dev.Address) && len(addrs) < 1<<20 {
@@ -110,7 +116,11 @@ func (n Network) plan(ctx context.Context, sc Scope, all []Device) (*scopeSweep,
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	for _, addr := range slices.Compact(addrs) {
 		use := creds
-		if dev, ok := p.known[addr]; ok {
+		dev, ok := p.known[addr]
+		if !ok { // a further address of a device
+			dev, ok = byID[holders[addr]]
+		}
+		if ok {
 			if dev.Disabled {
 				continue // by a person: not asked
 			}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -50,7 +51,7 @@ ORDER BY d.id`
 		if k.Identifiers, err = t.identifiers(k.Device.ID); err != nil {
 			return nil, err
 		}
-		if k.Answered, err = t.answered(k.Device.ID); err != nil {
+		if k.Answered, err = t.answeredAt(k.Device.ID); err != nil {
 			return nil, err
 		}
 	}
@@ -64,9 +65,31 @@ func (t *inventoryTx) identifiers(id int64) ([]inventory.Identifier, error) {
 	}, id)
 }
 
-func (t *inventoryTx) answered(id int64) ([]netip.Addr, error) {
+func (t *inventoryTx) answeredAt(id int64) ([]netip.Addr, error) {
 	const query = `SELECT ip FROM answered WHERE device_id = ?1 AND until IS NULL ORDER BY since, rowid`
 	return collect(t.tx, query, scanAddr, id)
+}
+
+// Answered implements inventory.Reader.
+func (t *inventoryTx) Answered() (map[netip.Addr]int64, error) {
+	const query = `SELECT ip, device_id FROM answered WHERE until IS NULL`
+	type one struct {
+		addr netip.Addr
+		id   int64
+	}
+	all, err := collect(t.tx, query, func(rows *sql.Rows, o *one) error {
+		var text string
+		err := rows.Scan(&text, &o.id)
+		if err == nil {
+			o.addr, err = netip.ParseAddr(text)
+		}
+		return err
+	})
+	holders := map[netip.Addr]int64{}
+	for _, o := range all {
+		holders[o.addr] = o.id
+	}
+	return holders, err
 }
 
 func scanAddr(rows *sql.Rows, a *netip.Addr) error {
@@ -540,4 +563,18 @@ func (t *inventoryTx) PutState(id int64, i inventory.Interval) error {
 		return fmt.Errorf("begin state of device %d: %w", id, err)
 	}
 	return nil
+}
+
+// PruneInventory forgets states that ended before intervals, and logins before
+// attempts. Both are history only: what counts is younger.
+func (s *Store) PruneInventory(ctx context.Context, intervals, attempts time.Time) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.Exec("DELETE FROM state_interval WHERE until < ?1", ms(intervals)); err != nil {
+			return fmt.Errorf("forget old states: %w", err)
+		}
+		if _, err := tx.Exec("DELETE FROM login_attempt WHERE at < ?1", ms(attempts)); err != nil {
+			return fmt.Errorf("forget old logins: %w", err)
+		}
+		return nil
+	})
 }
