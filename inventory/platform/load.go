@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -129,6 +130,7 @@ func loadFolder(fsys fs.FS, origin string, base map[string]loaded) (map[string]l
 			d.fault(n.get("name"), "%s defines this platform already", first[def.Name])
 			def = nil
 		}
+		slices.SortStableFunc(d.faults, func(a, b Fault) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
 		faults = append(faults, d.faults...)
 		if def != nil {
 			out[def.Name], first[def.Name] = loaded{n, def}, f

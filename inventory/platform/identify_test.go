@@ -1,0 +1,251 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"muster/collector"
+	"muster/collector/cli"
+	"muster/collector/snmp"
+)
+
+func TestAgentsAreIdentified(t *testing.T) {
+	s := definitions(t)
+	for name, tt := range map[string]struct {
+		oid, descr string
+		want       string
+		certain    bool
+	}{
+		"IOS":                    {"1.3.6.1.4.1.9.1.716", "Cisco IOS Software, C2960 Software (C2960-LANBASEK9-M), Version 12.2(55)SE7, RELEASE SOFTWARE (fc1)", "cisco_ios", true},
+		"old IOS":                {".1.3.6.1.4.1.9.1.186", "Cisco Internetwork Operating System Software \nIOS (tm) C2600 Software (C2600-I-M), Version 12.2(8)T5", "cisco_ios", true},
+		"IOS-XE":                 {"1.3.6.1.4.1.9.1.2494", "Cisco IOS Software [Dublin], Catalyst L3 Switch Software (CAT9K_IOSXE), Version 17.12.4, RELEASE SOFTWARE (fc4)", "cisco_iosxe", true},
+		"IOS-XE of a word":       {"1.3.6.1.4.1.9.1.1707", "Cisco IOS Software, ISR Software (X86_64_LINUX_IOSD-UNIVERSALK9-M), Version 15.5(3)S, RELEASE SOFTWARE (fc6)", "cisco_iosxe", true},
+		"IOS-XE 3":               {"1.3.6.1.4.1.9.1.1208", "Cisco IOS Software, IOS-XE Software (PPC_LINUX_IOSD-ADVENTERPRISEK9-M), Version 15.1(3)S2, RELEASE SOFTWARE (fc1)", "cisco_iosxe", true},
+		"IOS-XR is neither":      {"1.3.6.1.4.1.9.1.1762", "Cisco IOS XR Software (Cisco ASR9K Series),  Version 6.1.2[Default]", "", false},
+		"ASA is neither":         {"1.3.6.1.4.1.9.1.1194", "Cisco Adaptive Security Appliance Version 9.8(2)", "", false},
+		"another number space":   {"1.3.6.1.4.1.9.12.3.1.3.1", "Cisco IOS Software, C2960 Software (C2960-LANBASEK9-M), Version 12.2", "", false},
+		"EOS":                    {"1.3.6.1.4.1.30065.1.3011.7050.3282.32", "Arista Networks EOS version 4.28.6.1M running on an Arista Networks DCS-7050QX-32S", "arista_eos", true},
+		"EOS whatever it says":   {"1.3.6.1.4.1.30065.1.2759", "", "arista_eos", true},
+		"Junos":                  {"1.3.6.1.4.1.2636.1.1.1.2.25", "Juniper Networks, Inc. mx480 internet router, kernel JUNOS 20.4R3-S2.6, Build date: 2022-01-01 00:00:00 UTC", "juniper_junos", true},
+		"Junos, own description": {"1.3.6.1.4.1.2636.1.1.1.4.82.8", "core of the campus", "juniper_junos", true},
+		"FortiGate":              {"1.3.6.1.4.1.12356.101.1.9001", "", "fortinet_fortios", true},
+		"FortiManager is not":    {"1.3.6.1.4.1.12356.103.1.10006", "", "", false},
+		"FortiGate, a prefix":    {"1.3.6.1.4.1.12356.101.10", "", "", false},
+		"FRR says so":            {"1.3.6.1.4.1.8072.3.2.10", "FRRouting 8 on core1 (Debian)", "frr", false},
+		"FRR under any number":   {"1.3.6.1.4.1.64512.1.7", "runs FRRouting", "frr", false},
+		"Linux":                  {"1.3.6.1.4.1.8072.3.2.10", "Linux web1 6.1.0-26-amd64 #1 SMP Debian x86_64", "", false},
+		"FreeBSD":                {"1.3.6.1.4.1.8072.3.2.8", "FreeBSD fw 14.0", "", false},
+		"nothing at all":         {"0.0", "", "", false},
+		"Cisco's text at 0.0":    {"0.0", "Cisco IOS Software, C2960 Software (C2960-LANBASEK9-M), Version 12.2", "", false},
+		"Cisco's text at Linux":  {"1.3.6.1.4.1.8072.3.2.10", "Cisco IOS Software, C2960 Software (C2960-LANBASEK9-M), Version 12.2", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := s.Identify(snmp.System{ObjectID: tt.oid, Descr: tt.descr}, nil)
+			got := ""
+			if m.Platform != nil {
+				got = m.Platform.Name
+			}
+			if got != tt.want || m.Certain != tt.certain || m.Reason == "" {
+				t.Errorf("Identify() = %q, certain %t, %q; want %q, certain %t", got, m.Certain, m.Reason, tt.want, tt.certain)
+			}
+		})
+	}
+}
+
+func acme(identify string, name string) string {
+	s := strings.Replace(minimal, "  - sysObjectID: 1.3.6.1.4.1.99999.1", identify, 1)
+	return strings.Replace(s, "acme_os", name, 1)
+}
+
+func TestLongestPrefixThenDescrThenValueWins(t *testing.T) {
+	s, faults := Load(folder(map[string]string{
+		"a.yaml": acme("  - sysObjectID: 1.3.6.1.4.1.99999", "acme_any"),
+		"b.yaml": acme("  - sysObjectID: 1.3.6.1.4.1.99999.7", "acme_seven"),
+		"c.yaml": acme("  - { sysObjectID: 1.3.6.1.4.1.99999.7, sysDescr: '^Fast' }", "acme_fast"),
+		"d.yaml": acme("  - { sysObjectID: 1.3.6.1.4.1.99999.8, oid: 1.3.6.1.4.1.99999.9.1.0, value: '^v9' }", "acme_nine"),
+		"e.yaml": acme("  - { oid: 'ENTITY-MIB::entPhysicalModelName.1', value: '^Box' }", "acme_box"),
+		"f.yaml": acme("  - { sysObjectID: 1.3.6.1.4.1.99998 }", "twin_one"),
+		"g.yaml": acme("  - { sysObjectID: 1.3.6.1.4.1.99998 }", "twin_two"),
+	}))
+	for _, f := range faults {
+		t.Error(f)
+	}
+	asks := fmt.Sprint(s.Asks())
+	for _, oid := range []string{"1.3.6.1.4.1.99999.9.1.0", "1.3.6.1.2.1.47.1.1.1.1.13.1"} {
+		if !strings.Contains(asks, oid) {
+			t.Errorf("Asks() = %s lacks %s", asks, oid)
+		}
+	}
+	values := map[string]string{"1.3.6.1.4.1.99999.9.1.0": "v9.1"}
+	for name, tt := range map[string]struct {
+		oid, descr string
+		values     map[string]string
+		want       string
+	}{
+		"prefix":          {"1.3.6.1.4.1.99999.1.2", "", nil, "acme_any"},
+		"longer prefix":   {"1.3.6.1.4.1.99999.7.2", "", nil, "acme_seven"},
+		"with sysDescr":   {"1.3.6.1.4.1.99999.7.2", "Fast 9", nil, "acme_fast"},
+		"with value":      {"1.3.6.1.4.1.99999.8.2", "", values, "acme_nine"},
+		"without value":   {"1.3.6.1.4.1.99999.8.2", "", nil, "acme_any"},
+		"value alone":     {"0.0", "", map[string]string{"1.3.6.1.2.1.47.1.1.1.1.13.1": "Box 3"}, "acme_box"},
+		"two fit alike":   {"1.3.6.1.4.1.99998.1", "", nil, ""},
+		"no whole number": {"1.3.6.1.4.1.999990.1", "", nil, ""},
+	} {
+		m := s.Identify(snmp.System{ObjectID: tt.oid, Descr: tt.descr}, tt.values)
+		got := ""
+		if m.Platform != nil {
+			got = m.Platform.Name
+		}
+		if got != tt.want {
+			t.Errorf("%s: Identify() = %q (%s), want %q", name, got, m.Reason, tt.want)
+		}
+	}
+}
+
+// fakeTalker answers commands from a table and rejects others; it notes all.
+type fakeTalker struct {
+	answers map[string]string
+	fail    error
+	sent    []string
+}
+
+func (f *fakeTalker) Run(_ context.Context, command string) (cli.Output, error) {
+	f.sent = append(f.sent, command)
+	if f.fail != nil {
+		return cli.Output{}, f.fail
+	}
+	text, ok := f.answers[command]
+	if !ok {
+		return cli.Output{}, &collector.Error{Step: collector.StepCommand, Kind: collector.ErrCommandRejected}
+	}
+	return cli.Output{Text: []byte(text), ExitStatus: -1}, nil
+}
+
+func (f *fakeTalker) Exec(context.Context, string) (cli.Output, error) {
+	return cli.Output{}, errors.New("a proof needs no exec request")
+}
+
+func (f *fakeTalker) File(context.Context, string) ([]byte, error) {
+	return nil, errors.New("a proof needs no file")
+}
+
+const frrVersion = "FRRouting 8.4.4 (core1) on Linux(6.1.0-18-amd64).\nCopyright 1996-2005 Kunihiro Ishiguro, et al.\n"
+
+func TestPlatformIsProvedOverSSH(t *testing.T) {
+	s := definitions(t)
+	for name, tt := range map[string]struct {
+		answers map[string]string
+		want    string
+	}{
+		"vtysh":             {map[string]string{"show version": frrVersion}, "frr"},
+		"bash with vtysh":   {map[string]string{"show version": "bash: show: command not found\n", "vtysh -c 'show version'": frrVersion}, "frr"},
+		"bash without":      {map[string]string{"show version": "bash: show: command not found\n", "vtysh -c 'show version'": "bash: vtysh: command not found\n"}, ""},
+		"FRR in a banner":   {map[string]string{"show version": "Welcome to FRRouting 8\n"}, ""},
+		"IOS":               {map[string]string{"show version": "Cisco IOS Software, C2960X Software (C2960X-UNIVERSALK9-M), Version 15.2(7)E4, RELEASE SOFTWARE (fc2)\n"}, "cisco_ios"},
+		"IOS-XE":            {map[string]string{"show version": "Cisco IOS XE Software, Version 17.09.04a\nCisco IOS Software [Cupertino], Catalyst L3 Switch Software (CAT9K_IOSXE), Version 17.9.4a, RELEASE SOFTWARE (fc3)\n"}, "cisco_iosxe"},
+		"IOS-XE 3":          {map[string]string{"show version": "Cisco IOS Software, IOS-XE Software, Catalyst L3 Switch Software (CAT3K_CAA-UNIVERSALK9-M), Version 03.06.08E\n"}, "cisco_iosxe"},
+		"EOS":               {map[string]string{"show version": "Arista DCS-7050SX3-48YC8\nHardware version:      11.02\n"}, "arista_eos"},
+		"Junos":             {map[string]string{"show version": "Hostname: mx1\nModel: mx480\nJunos: 22.4R3-S2.11\n"}, "juniper_junos"},
+		"FortiOS":           {map[string]string{"get system status": "Version: FortiGate-60F v7.4.4,build2662,240514 (GA.F)\n"}, "fortinet_fortios"},
+		"nothing we know":   {map[string]string{"show version": "AcmeOS 1\n"}, ""},
+		"everything denied": {nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fakeTalker{answers: tt.answers}
+			m, err := s.Prove(t.Context(), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			if m.Platform != nil {
+				got = m.Platform.Name
+			}
+			if got != tt.want || m.Reason == "" || m.Certain != (tt.want != "") {
+				t.Errorf("Prove() = %q, certain %t (%s), want %q", got, m.Certain, m.Reason, tt.want)
+			}
+			seen := map[string]bool{}
+			for _, c := range f.sent {
+				if seen[c] || !Allowed(c) {
+					t.Errorf("%q was sent twice or is not allowed: %q", c, f.sent)
+				}
+				seen[c] = true
+			}
+		})
+	}
+}
+
+func TestProofEndsWithTheSession(t *testing.T) {
+	f := &fakeTalker{fail: &collector.Error{Step: collector.StepOutput, Kind: collector.ErrClosed}}
+	m, err := definitions(t).Prove(t.Context(), f)
+	if !errors.Is(err, collector.ErrClosed) || m.Platform != nil || len(f.sent) != 1 {
+		t.Errorf("Prove() = %v, %v after %q", m, err, f.sent)
+	}
+}
+
+func TestProbeDialogueTakesEveryPromptAndAssumesNothing(t *testing.T) {
+	d := definitions(t).ProbeDialogue()
+	if d.Exit != "" || len(d.Paging) > 0 || d.Enable.When != nil || len(d.Login) > 0 {
+		t.Errorf("it would send something: %+v", d)
+	}
+	for _, f := range fixtures(t) {
+		for _, p := range f.lines("prompts") {
+			if !d.Prompt.MatchString(p) {
+				t.Errorf("%s: %q is no prompt", f.def.Name, p)
+			}
+		}
+		for _, p := range f.lines("pagers") {
+			if !d.Pager.MatchString(p) {
+				t.Errorf("%s: %q is no pager", f.def.Name, p)
+			}
+		}
+	}
+	for _, p := range []string{"[admin@MikroTik] > ", "<sw1>", "backup@host1:~$ ", "bird> ", "RP/0/RSP0/CPU0:asr9k#", "$ ", "# "} {
+		if !d.Prompt.MatchString(p) {
+			t.Errorf("%q is no prompt", p)
+		}
+	}
+	for _, p := range []string{"", "dist1# configure terminal", "Password:", "Last maintainer wrote:", "--More-- is not a prompt here"} {
+		if d.Prompt.MatchString(p) || d.Pager.MatchString(p) {
+			t.Errorf("%q is a prompt or a pager", p)
+		}
+	}
+}
+
+func TestDialogueTakesItsPromptsOnly(t *testing.T) {
+	for _, f := range fixtures(t) {
+		d := f.def.Dialogue()
+		for _, p := range f.lines("prompts") {
+			if !d.Prompt.MatchString(p) {
+				t.Errorf("%s: %q is no prompt", f.def.Name, p)
+			}
+		}
+		for _, p := range f.lines("no-prompts") {
+			if d.Prompt.MatchString(p) {
+				t.Errorf("%s: %q is a prompt", f.def.Name, p)
+			}
+		}
+		for _, p := range f.lines("pagers") {
+			if d.Pager == nil || !d.Pager.MatchString(p) {
+				t.Errorf("%s: %q is no pager", f.def.Name, p)
+			}
+		}
+		for l := range strings.Lines(string(f.running())) {
+			if l = strings.TrimRight(l, "\n"); d.Prompt.MatchString(l) && l != "acc-sw1#" && l != "leaf1#" { // in banners
+				t.Errorf("%s: the line %q of its config looks like a prompt", f.def.Name, l)
+			}
+		}
+	}
+}
+
+func TestCommandsListsAllThatMayBeSent(t *testing.T) {
+	d, _ := definitions(t).ByName("frr")
+	got := strings.Join(d.Commands(), "\n")
+	for _, want := range []string{"show running-config", "show daemons", "file /etc/frr/frr.conf", "terminal length 0", "vtysh -c 'show version'", "exit", "at a pager"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("Commands() lacks %q:\n%s", want, got)
+		}
+	}
+}
