@@ -259,7 +259,8 @@ func (b *Backups) Purge(ctx context.Context, device int64, version int, who stri
 }
 
 // ApproveDue approves the newest versions to which nobody objected for as long
-// as the policy of their device says, and tells how many.
+// as the policy of their device says, and tells how many. Who approves an older
+// version while there is a newer one objects to that.
 func (b *Backups) ApproveDue(ctx context.Context, at time.Time) (int, error) {
 	devices, err := b.o.Devices(ctx)
 	if err != nil {
@@ -281,7 +282,7 @@ func (b *Backups) ApproveDue(ctx context.Context, at time.Time) (int, error) {
 			continue
 		}
 		stand, err := b.store.BackupGround(ctx, dev.ID)
-		if err == nil && stand.Newest != stand.Approved && !stand.NewestAt.Add(policy.After).After(at) {
+		if err == nil && stand.Newest != stand.Approved && !stand.Objected && !stand.NewestAt.Add(policy.After).After(at) {
 			if _, err = b.approve(ctx, dev, stand.Newest, "age", "", at); err == nil {
 				n++
 			}

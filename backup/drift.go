@@ -38,7 +38,7 @@ func (b *Backups) drift(ctx context.Context, dev inventory.Device, rules rules, 
 		switch {
 		case !changed.differs:
 			commit.Approval = &Approval{Number: now.Number, How: "same text"}
-		case b.o.Approval(dev) == (ApprovalPolicy{}):
+		case commit.Version != nil && b.o.Approval(dev) == (ApprovalPolicy{}):
 			commit.Approval = &Approval{Number: now.Number, How: "at once"}
 			changed = verdict{known: true}
 		}

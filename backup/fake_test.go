@@ -171,6 +171,7 @@ type house struct {
 	facts   []platform.Fact
 	log     bytes.Buffer // what was logged
 	slog    *slog.Logger
+	db      *sql.DB // see database
 }
 
 // logger writes into h.log, under the lock of its one handler.
@@ -191,20 +192,25 @@ func newHouse(t testing.TB, names ...string) *house {
 			t.Errorf("close: %v", err)
 		}
 	})
-	db := h.database()
 	for _, n := range names {
-		res, err := db.ExecContext(t.Context(), "INSERT INTO device (name, state) VALUES (?, 'up')", n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, err := res.LastInsertId()
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.devices = append(h.devices, inventory.Device{ID: id, Name: n, Platform: "acme", Managed: true, State: inventory.StateUp})
-		h.boxes[id] = &box{answers: map[string]string{"show running-config": config("hostname " + n)}, errs: map[string]error{}}
+		h.devices = append(h.devices, h.addDevice(n))
 	}
 	return h
+}
+
+// addDevice puts a device into the inventory, and its box beside it.
+func (h *house) addDevice(name string) inventory.Device {
+	h.t.Helper()
+	res, err := h.database().ExecContext(h.t.Context(), "INSERT INTO device (name, state) VALUES (?, 'up')", name)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	id, err := res.LastInsertId()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.boxes[id] = &box{answers: map[string]string{"show running-config": config("hostname " + name)}, errs: map[string]error{}}
+	return inventory.Device{ID: id, Name: name, Platform: "acme", Managed: true, State: inventory.StateUp}
 }
 
 // config is a whole text of acme with the lines in it.
@@ -249,11 +255,15 @@ func backupsWith(h *house, approval func(inventory.Device) backup.ApprovalPolicy
 // database opens the file beside the store, as the sqlite3 command would.
 func (h *house) database() *sql.DB {
 	h.t.Helper()
+	if h.db != nil {
+		return h.db
+	}
 	db, err := sql.Open("sqlite3", "file:"+filepath.Join(h.dir, "muster.db")+"?_foreign_keys=on&_busy_timeout=5000")
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { _ = db.Close() })
+	h.db = db
 	return db
 }
 

@@ -51,6 +51,7 @@ type Ground struct {
 	Last         int       // highest number that a version ever had: Newest, or that of a purged one
 	NewestAt     time.Time // when that was taken
 	Approved     int       // number of the version approved last; 0: none
+	Objected     bool      // a person approved another version than the newest, knowing that one
 	Baseline     int       // number of the pinned version; 0: none
 	LastGood     int64     // the newest capture that was stored, unchanged or accepted; 0: none
 	LastGoodSize int       // bytes of its raw running config

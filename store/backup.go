@@ -25,12 +25,15 @@ SELECT
     (SELECT at FROM version WHERE device_id = ?1 ORDER BY number DESC LIMIT 1),
     coalesce((SELECT v.number FROM approval a JOIN version v ON v.id = a.version_id
               WHERE a.device_id = ?1 ORDER BY a.id DESC LIMIT 1), 0),
+    coalesce((SELECT a.how = 'person' AND a.knowing >= v.number AND a.version_id <> v.id
+              FROM approval a, version v WHERE a.device_id = ?1 AND v.device_id = ?1
+              ORDER BY a.id DESC, v.number DESC LIMIT 1), 0),
     coalesce((SELECT v.number FROM baseline b JOIN version v ON v.id = b.version_id
               WHERE b.device_id = ?1 AND b.until IS NULL), 0),
     coalesce((SELECT capture_id FROM quarantine WHERE device_id = ?1 AND decided_at IS NULL), 0)`
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		var at sql.NullInt64
-		if err := tx.QueryRow(query, deviceID).Scan(&g.Newest, &g.Last, &at, &g.Approved, &g.Baseline, &g.Waiting); err != nil {
+		if err := tx.QueryRow(query, deviceID).Scan(&g.Newest, &g.Last, &at, &g.Approved, &g.Objected, &g.Baseline, &g.Waiting); err != nil {
 			return err
 		}
 		g.NewestAt, g.Last = fromMsOrNull(at), max(g.Last, g.Newest)

@@ -271,8 +271,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`
 // standing writes approval and baseline.
 func (p *packing) standing(tx *sql.Tx) error {
 	const approve = `
-INSERT INTO approval (device_id, version_id, at, how, who)
-SELECT device_id, id, ?3, ?4, ?5 FROM version WHERE device_id = ?1 AND number = ?2`
+INSERT INTO approval (device_id, version_id, at, knowing, how, who)
+SELECT device_id, id, ?3, (SELECT max(number) FROM version WHERE device_id = ?1), ?4, ?5 FROM version WHERE device_id = ?1 AND number = ?2`
 	const unpin = `UPDATE baseline SET until = max(since, ?2) WHERE device_id = ?1 AND until IS NULL`
 	const pin = `
 INSERT INTO baseline (device_id, version_id, since, who)

@@ -136,6 +136,7 @@ CREATE TABLE approval (
     device_id  INTEGER NOT NULL REFERENCES device (id) ON DELETE CASCADE,
     version_id INTEGER NOT NULL REFERENCES version (id) ON DELETE CASCADE,
     at         INTEGER NOT NULL,  -- Unix ms, UTC
+    knowing    INTEGER NOT NULL,  -- number of the newest version then: who approves an older one objects to it
     how        TEXT    NOT NULL CHECK (how IN ('first', 'same text', 'person', 'age', 'at once')),
     who        TEXT    NOT NULL
 ) STRICT;
