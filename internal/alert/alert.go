@@ -26,7 +26,7 @@ import (
 // Kind is what an alert is about. Routes hang on it.
 type Kind string
 
-// The kinds of alerts; see docs/faults.md for each.
+// The kinds of alerts.
 const (
 	Unreachable       Kind = "unreachable"
 	LoginRejected     Kind = "login-rejected"
@@ -117,11 +117,16 @@ func (m Member) key(k Kind) string {
 	if m.DeviceID != 0 {
 		device = "#" + itoa(m.DeviceID)
 	}
-	switch k {
-	case CredentialStopped, IdentityClash, ReceiverDown, StoreProblem:
+	if several(k) {
 		return m.Subject + "\x00" + device
 	}
 	return device
+}
+
+// several reports whether one device may have several conditions of a kind, and
+// one subject several devices.
+func several(k Kind) bool {
+	return k == CredentialStopped || k == IdentityClash || k == ReceiverDown || k == StoreProblem
 }
 
 // names lists the devices of members, each once, by name.

@@ -32,6 +32,9 @@ type Message struct {
 	Alerts  []Alert   `json:"alerts"`
 }
 
+// textDevices is how many devices a text lists; the JSON has all.
+const textDevices = 200
+
 // messageOf tells of one alert.
 func messageOf(id, event string, a *Alert, at time.Time) Message {
 	m := Message{ID: id, Event: event, At: at.UTC(), Alerts: []Alert{*a}}
@@ -53,8 +56,11 @@ func messageOf(id, event string, a *Alert, at time.Time) Message {
 	fmt.Fprintf(&b, "%s\n\n", a.Message)
 	if len(a.Devices) > 1 {
 		b.WriteString("Devices:\n")
-		for _, d := range a.Devices {
+		for _, d := range a.Devices[:min(len(a.Devices), textDevices)] {
 			fmt.Fprintf(&b, "  %s\n", collector.Escape(d))
+		}
+		if n := len(a.Devices) - textDevices; n > 0 {
+			fmt.Fprintf(&b, "  and %d more\n", n)
 		}
 		b.WriteString("\n")
 	}

@@ -28,21 +28,53 @@ type pass struct {
 	policy  *policy
 	opened  func(k Kind, subject string) int // in the last hour, for what flaps
 	firing  []*Alert
-	members map[Kind][]Member // conditions in force; those of collector-isolated are unreachable's
-	over    map[string]bool   // by kind and key: was closed as over, not moved
+	rolls   map[Kind]*roll // conditions in force; those of collector-isolated are unreachable's
 	touched map[Kind]bool
 	dirty   []*Alert // what is to be stored
 }
 
+// roll is the conditions of one kind, by key, in the order in which they came.
+// It is made for ten thousand that come at once.
+type roll struct {
+	members map[string]Member
+	order   []string        // keys; those that members has no more are dead
+	over    map[string]bool // keys that were closed as over, not moved
+}
+
+func (r *roll) put(key string, m Member) {
+	if _, there := r.members[key]; !there {
+		r.order = append(r.order, key)
+	}
+	r.members[key] = m
+}
+
+// list returns the conditions in order, each once.
+func (r *roll) list() []Member {
+	all := make([]Member, 0, len(r.members))
+	seen := make(map[string]bool, len(r.members))
+	for _, key := range r.order {
+		if m, there := r.members[key]; there && !seen[key] {
+			seen[key] = true
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
 func newPass(at time.Time, w world, p *policy, alive []*Alert, opened func(Kind, string) int) *pass {
-	x := &pass{world: w, at: at, policy: p, opened: opened, members: map[Kind][]Member{}, over: map[string]bool{}, touched: map[Kind]bool{}}
+	x := &pass{world: w, at: at, policy: p, opened: opened, rolls: map[Kind]*roll{}, touched: map[Kind]bool{}}
+	for _, k := range Kinds() {
+		x.rolls[k] = &roll{members: map[string]Member{}, over: map[string]bool{}}
+	}
 	for _, a := range alive {
 		if a.State != Firing {
 			continue
 		}
 		x.firing = append(x.firing, a)
 		k := family(a.Kind)
-		x.members[k] = append(x.members[k], a.Members...)
+		for _, m := range a.Members {
+			x.rolls[k].put(m.key(k), m)
+		}
 	}
 	return x
 }
@@ -67,71 +99,75 @@ func (x *pass) apply(c change) {
 		kinds = Kinds()
 	}
 	for _, k := range kinds {
-		x.members[k] = slices.DeleteFunc(x.members[k], func(m Member) bool {
-			if !sameCondition(k, m, c.m) {
-				return false
-			}
+		for _, key := range x.meant(k, c.m) {
+			delete(x.rolls[k].members, key)
 			x.touched[k] = true
 			if c.verb == closes {
-				x.over[string(k)+"\x00"+m.key(k)] = true
+				x.rolls[k].over[key] = true
 			}
-			return true
-		})
+		}
 	}
 }
 
-// sameCondition reports whether a change about c means m. One without a device
-// means all conditions with its subject.
-func sameCondition(k Kind, m, c Member) bool {
-	if c.Device == "" && c.DeviceID == 0 {
-		return m.Subject == c.Subject
+// meant returns the keys of the conditions in force that a change about m means:
+// those of a device, or without one all with a subject.
+func (x *pass) meant(k Kind, m Member) (keys []string) {
+	r := x.rolls[k]
+	if !several(k) {
+		if _, there := r.members[m.key(k)]; there {
+			return []string{m.key(k)}
+		}
+		return nil
 	}
-	if m.DeviceID != 0 && c.DeviceID != 0 {
-		return m.DeviceID == c.DeviceID
+	for key, o := range r.members {
+		switch {
+		case m.Device == "" && m.DeviceID == 0:
+			if o.Subject == m.Subject {
+				keys = append(keys, key)
+			}
+		case m.DeviceID != 0 && o.DeviceID == m.DeviceID, m.DeviceID == 0 && o.Device == m.Device:
+			keys = append(keys, key)
+		}
 	}
-	return m.Device == c.Device
+	return keys
 }
 
 // open puts a condition in force, or brings it up to date.
 func (x *pass) open(k Kind, m Member) {
-	if !x.tells(k, m) || x.toldOtherwise(k, m) {
+	if x.rolls[k] == nil || !x.tells(k, m) || x.toldOtherwise(k, m) {
 		return
 	}
 	x.touched[k] = true
 	if k == Unreachable { // a backup that failed because of it has no alert of its own
-		x.members[BackupFailed] = slices.DeleteFunc(x.members[BackupFailed], func(o Member) bool {
-			told := sameCondition(k, o, m) && unconnected(o)
-			x.touched[BackupFailed] = x.touched[BackupFailed] || told
-			return told
-		})
+		for _, key := range x.meant(BackupFailed, m) {
+			if unconnected(x.rolls[BackupFailed].members[key]) {
+				delete(x.rolls[BackupFailed].members, key)
+				x.touched[BackupFailed] = true
+			}
+		}
 	}
-	i := slices.IndexFunc(x.members[k], func(o Member) bool { return o.key(k) == m.key(k) })
-	if i < 0 {
+	key := m.key(k)
+	old, there := x.rolls[k].members[key]
+	if !there {
 		m.Fails, m.FailedAt = 1, m.Since
-		x.members[k] = append(x.members[k], m)
+		x.rolls[k].put(key, m)
 		return
 	}
-	old := &x.members[k][i]
 	m.Fails, m.FailedAt = old.Fails, old.FailedAt
 	if m.Since.Sub(old.FailedAt) >= newNight {
 		m.Fails, m.FailedAt = m.Fails+1, m.Since
 	}
 	m.Since = old.Since // of the condition, not of the event
-	*old = m
+	x.rolls[k].put(key, m)
 }
 
 // toldOtherwise reports whether another alert tells of the same fault already.
 func (x *pass) toldOtherwise(k Kind, m Member) bool {
-	in := func(kind Kind) bool {
-		return slices.ContainsFunc(x.members[kind], func(o Member) bool {
-			return m.Device != "" && sameCondition(kind, o, Member{DeviceID: m.DeviceID, Device: m.Device})
-		})
-	}
 	switch k {
 	case LoginRejected:
-		return in(CredentialStopped)
+		return len(x.meant(CredentialStopped, m)) > 0
 	case BackupFailed:
-		return in(Unreachable) && unconnected(m)
+		return unconnected(m) && len(x.meant(Unreachable, m)) > 0
 	}
 	return false
 }
@@ -162,7 +198,7 @@ func (x *pass) settle() []*Alert {
 
 // partition says which alerts the conditions of a kind make.
 func (x *pass) partition(k Kind) []cell {
-	ms := x.members[k]
+	ms := x.rolls[k].list()
 	switch k {
 	case Unreachable:
 		if len(ms) > 0 && x.isolated() {
@@ -228,7 +264,7 @@ func wentTogether(ms []Member) bool {
 // reconcile makes the firing alerts of a family be the cells. An alert whose
 // conditions went on under another subject takes that subject along, so that it
 // stays one fault with one recovery; only one whose conditions are over is
-// resolved with a word about it.
+// resolved as a recovery.
 func (x *pass) reconcile(k Kind, cells []cell) {
 	var left []*Alert // firing alerts of the family that no cell has taken
 	for _, a := range x.firing {
@@ -251,7 +287,10 @@ func (x *pass) reconcile(k Kind, cells []cell) {
 	}
 	for i, c := range cells {
 		if alerts[i] == nil {
-			alerts[i] = take(func(a *Alert) bool { return a.Kind == c.kind && shares(k, a.Members, c.members) })
+			in := keys(k, c.members)
+			alerts[i] = take(func(a *Alert) bool {
+				return a.Kind == c.kind && slices.ContainsFunc(a.Members, func(m Member) bool { return in[m.key(k)] })
+			})
 		}
 		if alerts[i] == nil {
 			x.begin(c, left)
@@ -264,10 +303,13 @@ func (x *pass) reconcile(k Kind, cells []cell) {
 	}
 }
 
-func shares(k Kind, a, b []Member) bool {
-	return slices.ContainsFunc(a, func(m Member) bool {
-		return slices.ContainsFunc(b, func(o Member) bool { return m.key(k) == o.key(k) })
-	})
+// keys is the set of the keys of members.
+func keys(k Kind, ms []Member) map[string]bool {
+	set := make(map[string]bool, len(ms))
+	for _, m := range ms {
+		set[m.key(k)] = true
+	}
+	return set
 }
 
 // begin opens an alert. before are alerts of the family that end now.
@@ -301,14 +343,13 @@ func earliest(ms []Member) (t time.Time) {
 
 // update brings an alert up to its conditions.
 func (x *pass) update(a *Alert, c cell) {
-	before := names(a.Members)
 	after := names(c.members)
-	for _, n := range before {
-		if !slices.Contains(after, n) && !slices.Contains(a.Past, n) {
-			a.Past = append(a.Past, n)
-		}
-	}
-	a.Past = slices.DeleteFunc(a.Past, func(n string) bool { return slices.Contains(after, n) })
+	past := append(a.Past, names(a.Members)...)
+	slices.Sort(past)
+	a.Past = slices.DeleteFunc(slices.Compact(past), func(n string) bool {
+		_, still := slices.BinarySearch(after, n)
+		return still
+	})
 	moved := a.Subject != c.subject || (c.group && !a.Group)
 	a.Subject, a.Group, a.Members, a.Devices = c.subject, c.group, c.members, after
 	if e := earliest(c.members); e.Before(a.Since) {
@@ -331,13 +372,14 @@ func (x *pass) update(a *Alert, c cell) {
 }
 
 // resolve ends an alert. Where its conditions moved on, or ended because the
-// device is gone, nobody is told of a recovery.
+// device is gone, that is no recovery; but who was told of an alert is told of
+// its end.
 func (x *pass) resolve(a *Alert, k Kind) {
 	a.State, a.ResolvedAt, a.NotifyAt = Resolved, x.at, time.Time{}
 	a.Devices = slices.Clone(a.Past)
 	over := false
 	for _, m := range a.Members {
-		over = over || x.over[string(k)+"\x00"+m.key(k)]
+		over = over || x.rolls[k].over[m.key(k)]
 		if m.Device != "" {
 			a.Devices = append(a.Devices, m.Device)
 		}
@@ -349,7 +391,7 @@ func (x *pass) resolve(a *Alert, k Kind) {
 	a.Devices = slices.Compact(a.Devices)
 	a.Merged = !over && lasting(a.Kind)
 	a.Message = x.describe(a)
-	if over && !a.NotifiedAt.IsZero() && lasting(a.Kind) {
+	if !a.NotifiedAt.IsZero() && lasting(a.Kind) {
 		a.NotifyAt = x.at
 	}
 	x.firing = slices.DeleteFunc(x.firing, func(o *Alert) bool { return o == a })

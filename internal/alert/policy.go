@@ -19,6 +19,9 @@ func (r Route) routes(k Kind) bool { return slices.Contains(r.Kinds, k) }
 const (
 	// notByItself as a wait means that only the digest tells.
 	notByItself time.Duration = -1
+	// secondTries is how many times longer failed backups wait for company: until
+	// the second tries of their run are through.
+	secondTries = 10
 	// afterSplit is the wait of what is left when a large alert ends: most of it
 	// recovers with the rest.
 	afterSplit = 3 * time.Minute
@@ -47,7 +50,7 @@ func (p *policy) wait(a *Alert) time.Duration {
 		if !a.Group && !slices.ContainsFunc(a.Members, func(m Member) bool { return m.Fails > 1 }) {
 			return notByItself // the first night
 		}
-		return p.company
+		return secondTries * p.company
 	case Unreachable, CollectorIsolated, Quarantined, Changed, Pending, OffBaseline, NewDevice, BackupOverdue, LoginRejected:
 		return p.company
 	}

@@ -17,50 +17,65 @@ func (x *pass) describe(a *Alert) string {
 	if a.State == Resolved {
 		return x.recovery(a)
 	}
-	who := list(a.Devices)
-	since := " since " + x.clock(a.Since)
-	text := ""
-	one := len(a.Devices) == 1
+	var (
+		who     = list(a.Devices)
+		one     = len(a.Devices) == 1
+		dev     = first(a.Devices)
+		subject = collector.Escape(a.Subject)
+		since   = " since " + x.clock(a.Since)
+		on      = " (seen " + x.clock(a.Since) + ")"
+	)
 	switch a.Kind {
 	case Unreachable, CollectorIsolated:
 		return x.describeReach(a)
 	case LoginRejected:
-		text = who + " rejects our login" + since + ". Mend the account or its secret, then: muster device retry " + first(a.Devices)
+		return say(who+" rejects our login"+since, seen(a), "Mend the account or its secret, then: muster device retry "+dev)
 	case CredentialStopped:
-		text = "credential " + collector.Escape(a.Subject) + " is stopped" + since + ", before it locks the account"
-		if len(a.Devices) > 0 {
-			text += ": " + who + " rejected it"
+		by := ""
+		if who != "" {
+			by = who + " rejected it"
 		}
-		text += ". Mend the account or set the secret (muster secret set), then: muster secret retry " + collector.Escape(a.Subject)
+		return say("credential "+subject+" is stopped"+since+", before it locks the account", by,
+			"Mend the account or set the secret (muster secret set), then: muster secret retry "+subject)
 	case HostKeyChanged:
-		text = who + " shows another host key" + since + "; no password was sent. Compare the fingerprint at the device, then: muster device accept-key " + first(a.Devices) + ", or muster device replace " + first(a.Devices)
+		return say(who+" shows another host key"+since+"; no password was sent", seen(a),
+			"Compare the fingerprint at the device, then: muster device accept-key "+dev+", or muster device replace "+dev)
 	case BackupFailed:
-		text = who + plural(one, " has", " have") + " no backup" + since + nights(a) + ". See every step: muster doctor " + first(a.Devices)
+		return say(who+" could not be backed up"+since+nights(a), seen(a), "See every step: muster doctor "+dev)
 	case Quarantined:
-		text = who + plural(one, " sent a configuration that cannot be trusted", " sent configurations that cannot be trusted") + since +
-			". Look at it: muster config show " + first(a.Devices) + " --quarantined; then muster config accept or discard " + first(a.Devices)
+		return say(who+plural(one, " sent a configuration that cannot be trusted", " sent configurations that cannot be trusted")+on, seen(a),
+			"Look at it: muster config show "+dev+" --quarantined; then muster config accept or discard "+dev)
 	case BackupOverdue:
-		text = who + " was not backed up since " + x.clock(a.Since) + ". See why: muster status, muster doctor " + first(a.Devices)
+		return say(who+plural(one, " was", " were")+" not backed up"+since, "", "See why: muster status, muster doctor "+dev)
 	case Changed:
-		text = who + " changed" + plural(one, "", " in the same way") + since + ". See: muster config diff " + first(a.Devices) + "; then muster config approve"
+		return say(who+" changed"+plural(one, "", " in the same way")+on, seen(a), "See: muster config diff "+dev+"; then muster config approve "+dev)
 	case Unsaved:
-		text = who + plural(one, " runs", " run") + " a configuration that is not saved" + since + ". See: muster config diff " + first(a.Devices) + " --unsaved; then save it on the device"
+		return say(who+plural(one, " runs", " run")+" a configuration that is not saved"+since, seen(a),
+			"See: muster config diff "+dev+" --unsaved; then save it on the device")
 	case Pending:
-		text = who + plural(one, " has", " have") + " a change that is not committed or not confirmed" + since + ". Commit or discard it on the device"
+		return say(who+plural(one, " has", " have")+" a change that is not committed or not confirmed"+since, seen(a), "Commit or discard it on the device")
 	case OffBaseline:
-		text = who + plural(one, " is", " are") + " off the baseline" + since + ". See: muster config diff " + first(a.Devices) + " --baseline"
+		return say(who+plural(one, " is", " are")+" off the baseline"+since, seen(a), "See: muster config diff "+dev+" --baseline")
 	case DeviceReplaced:
-		text = who + " looks like another box" + since + ". Confirm it: muster device replace " + first(a.Devices)
+		return say(who+" looks like another box"+since, seen(a), "Confirm it: muster device replace "+dev)
 	case NewDevice:
-		text = who + plural(one, " is", " are") + " new" + since + ". See: muster device show " + first(a.Devices)
+		return say(who+plural(one, " is", " are")+" new"+since, "", "See: muster device show "+dev)
 	case IdentityClash:
-		text = collector.Escape(a.Subject) + " belongs to several devices" + since + ": " + who + ". If they are one: muster device merge"
+		return say(subject+" belongs to several devices"+since, who, "If they are one: muster device merge")
 	case ReceiverDown:
-		text = "receiver " + collector.Escape(a.Subject) + " takes no messages" + since + "; they wait for it. See: muster receiver test " + collector.Escape(a.Subject)
+		return say("receiver "+subject+" takes no messages"+since+"; they wait for it", seen(a), "See: muster receiver test "+subject)
 	case StoreProblem:
-		text = "the store has a problem" + since + ". Run muster verify, and keep a copy of the data directory"
+		return say("the store has a problem"+since, seen(a), "Run muster verify, and keep a copy of the data directory")
 	}
-	return text + seen(a)
+	return who + since
+}
+
+// say puts a message together: what is so, what was seen, what to do.
+func say(what, seen, do string) string {
+	if seen != "" {
+		what += ": " + strings.TrimRight(seen, ". ")
+	}
+	return what + ". " + do
 }
 
 // describeReach tells of devices that do not answer, and of how many do.
@@ -69,14 +84,20 @@ func (x *pass) describeReach(a *Alert) string {
 	switch {
 	case a.Kind == CollectorIsolated:
 		r := x.count(func(inventory.Device) bool { return true })
-		return fmt.Sprintf("none of %d devices answers%s: muster itself is probably cut off. Check this machine's link, address and gateway", r.all, since)
+		return say(fmt.Sprintf("none of %d devices answers%s", r.all, since), "muster itself is probably cut off", "Check this machine's link, address and gateway")
 	case a.Group:
 		here := x.count(siteOf(a.Subject))
-		there := x.count(func(d inventory.Device) bool { return d.Site != a.Subject })
+		all := x.count(func(inventory.Device) bool { return true })
 		return fmt.Sprintf("%s: %d of %d down%s; %d others answer. Down: %s. Check the site's uplink and power",
-			collector.Escape(a.Subject), len(a.Devices), max(here.all, len(a.Devices)), since, there.answering, list(a.Devices))
+			collector.Escape(a.Subject), len(a.Devices), max(here.all, len(a.Devices)), since, all.answering, list(a.Devices))
 	}
-	return list(a.Devices) + " does not answer" + since + seen(a) + ". Check its power and uplink: muster doctor " + first(a.Devices)
+	what := list(a.Devices) + " does not answer" + since
+	if len(a.Devices) == 1 {
+		if n := x.behind[a.Devices[0]]; n > 0 {
+			what += fmt.Sprintf("; %d behind it %s not reached", n, plural(n == 1, "is", "are"))
+		}
+	}
+	return say(what, seen(a), "Check its power and uplink: muster doctor "+first(a.Devices))
 }
 
 // recovery tells how a fault ended and how long it lasted.
@@ -123,18 +144,17 @@ func (x *pass) recovery(a *Alert) string {
 	return cmp.Or(who, collector.Escape(a.Subject)) + ": over" + lasted
 }
 
-// seen adds the event's own sentence where the alert is about one device, and
-// the first device's where it is about many.
+// seen is the event's own sentence, of the first device that has one.
 func seen(a *Alert) string {
 	for _, m := range a.Members {
-		if m.Seen == "" {
+		s := collector.Escape(strings.TrimSpace(m.Seen))
+		if s == "" {
 			continue
 		}
-		s := collector.Escape(strings.TrimSpace(m.Seen))
-		if len(a.Devices) > 1 && m.Device != "" && !strings.HasPrefix(s, m.Device) {
-			s = collector.Escape(m.Device) + ": " + s
+		if name := collector.Escape(m.Device); len(a.Devices) > 1 && name != "" && !strings.HasPrefix(s, name) {
+			s = name + ": " + s
 		}
-		return " (" + s + ")"
+		return s
 	}
 	return ""
 }

@@ -12,13 +12,17 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 type world struct {
 	byID   map[int64]inventory.Device
 	byName map[string]int64
+	behind map[string]int // how many are not reached through this one
 }
 
 func newWorld(devices []inventory.Device) world {
-	w := world{make(map[int64]inventory.Device, len(devices)), make(map[string]int64, len(devices))}
+	w := world{make(map[int64]inventory.Device, len(devices)), make(map[string]int64, len(devices)), map[string]int{}}
 	for _, d := range devices {
 		w.byID[d.ID] = d
 		w.byName[d.Name] = d.ID
+		if d.State == inventory.StateBehind {
+			w.behind[d.Behind]++
+		}
 	}
 	return w
 }
