@@ -225,9 +225,10 @@ func join(tx Tx, from, into Device, at time.Time) error {
 	return emit(tx, at, EventDeviceMerged, from, "", map[string]string{"into": into.Name})
 }
 
-// endReplaced ends what the old chassis, or the old engine, was known by.
+// endReplaced ends what the old chassis was known by, or the engine ID of an agent
+// that was set up anew while all else stayed.
 func endReplaced(tx Tx, dev *Device, d decision, s sighting, before Known, oldSerial string) error {
-	if d.endEngine && differ(IDEngine, s.identifiers, before.Identifiers) {
+	if d.verb == verbKnown && differ(IDEngine, s.identifiers, before.Identifiers) {
 		if err := tx.EndIdentifiers(dev.ID, IDEngine, s.at); err != nil {
 			return err
 		}

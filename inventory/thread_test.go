@@ -131,7 +131,32 @@ func TestDemoNetworkIsFoundNamedAndOpened(t *testing.T) {
 			t.Errorf("second discovery: %+v", r)
 		}
 	}
+	// Each half of the firewall pair lists both serials: that is no clash.
+	events, err := th.st.Events(t.Context(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		if e.Kind == inventory.EventIdentityClash {
+			t.Errorf("%s: %s %s", e.Kind, e.Device, e.Subject)
+		}
+	}
+	// A device that is dead is not taken for alive because the kernel answers at
+	// its address of this machine.
+	th.net.Stop("access-1")
 	if err := th.reach.Round(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := th.reach.Round(t.Context(), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := th.devices.Show(t.Context(), "access-1"); err != nil || d.State != inventory.StateDown {
+		t.Errorf("a stopped device is %s (%v)", d.State, err)
+	}
+	if err := th.net.Resume("access-1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := th.reach.Round(t.Context(), time.Now().Add(2*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	set, _ := platform.Load(nil)
