@@ -149,6 +149,7 @@ func (d *Discovery) look(ctx context.Context, t collector.Target) (lk look, err 
 	if lk.reading, err = s.Read(ctx); err != nil {
 		return lk, err
 	}
+	lk.facts = append(lk.facts, chassisFacts(lk.facts, lk.reading.Components)...)
 	if lk.reading.System.ObjectID == "" && lk.reading.System.Name == "" {
 		lk.reading.System = sys
 	}
@@ -164,6 +165,27 @@ func (d *Discovery) look(ctx context.Context, t collector.Target) (lk look, err 
 		lk.said = strings.TrimPrefix(lk.said+"; read in part: "+strings.Join(tables, ", "), "; ")
 	}
 	return lk, nil
+}
+
+// chassisFacts are what ENTITY-MIB says of the chassis, where no definition knew
+// better.
+func chassisFacts(have []platform.Fact, components []snmp.Component) []platform.Fact {
+	var facts []platform.Fact
+	for _, c := range components {
+		if c.Class != "chassis" {
+			continue
+		}
+		for _, f := range []platform.Fact{
+			{Name: "serial", Value: c.Serial, Source: fmt.Sprintf("ENTITY-MIB::entPhysicalSerialNum.%d", c.Index)},
+			{Name: "model", Value: c.Model, Source: fmt.Sprintf("ENTITY-MIB::entPhysicalModelName.%d", c.Index)},
+		} {
+			if strings.TrimSpace(f.Value) != "" && factOf(have, f.Name) == "" && (f.Name != "serial" || serialTells(f.Value)) {
+				facts = append(facts, f)
+			}
+		}
+		break
+	}
+	return facts
 }
 
 // tableOf says to which of our tables an SNMP step belongs; "": to none.

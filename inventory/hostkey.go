@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"muster/collector"
 )
@@ -23,6 +24,9 @@ func (l *login) pin(ctx context.Context, k collector.HostKey) error {
 			}
 		}
 		if err := tx.PutKey(l.st.dev.ID, Key{HostKey: k, State: KeyPinned, At: at}); err != nil {
+			return err
+		}
+		if err := knowByKey(tx, l.st.dev.ID, k, at); err != nil {
 			return err
 		}
 		return emit(tx, at, EventHostKeyAccepted, l.st.dev, "", map[string]string{"fingerprint": k.Fingerprint, "by": "first use"})
@@ -60,6 +64,11 @@ func (l *login) askAboutKey(ctx context.Context, shown collector.HostKey) error 
 		}
 		return emit(tx, at, EventHostKeyChanged, l.st.dev, "", map[string]any{"pinned": pinned, "shown": shown.Fingerprint})
 	})
+}
+
+// knowByKey makes an accepted key evidence of the device's identity.
+func knowByKey(tx Tx, id int64, k collector.HostKey, at time.Time) error {
+	return tx.Observe(id, Observation{At: at, Via: ViaSSH, Identifiers: []Identifier{{IDHostKey, k.Fingerprint}}})
 }
 
 func sameHostKey(a, b collector.HostKey) bool { return a.Type == b.Type && bytes.Equal(a.Blob, b.Blob) }

@@ -23,9 +23,7 @@ type decision struct {
 	join []int64 // further devices that the sighting shows to be the same one
 	// takes are devices that lose the address: something else answers there.
 	takes []int64
-	// endEngine: the engine ID changed while address and name stayed.
-	endEngine bool
-	why       string
+	why   string
 }
 
 // decide says which device a sighting is, given all devices that share anything
@@ -81,7 +79,7 @@ func decideHere(s sighting, here Known, matches []Known, reasons map[int64]strin
 		if serialsDisagree(s.identifiers, here.Identifiers) {
 			return decision{verb: verbReplaced, into: here.Device.ID, why: "another serial answers where a person put the device"}
 		}
-		return decision{verb: verbKnown, into: here.Device.ID, endEngine: true, why: "a person put the device here"}
+		return decision{verb: verbKnown, into: here.Device.ID, why: "a person put the device here"}
 
 	case len(matches) > 0:
 		// The address is known to be another device's. Either that device was made
@@ -106,7 +104,7 @@ func decideHere(s sighting, here Known, matches []Known, reasons map[int64]strin
 	case contradicts(s, here, named):
 		return decision{verb: verbNew, takes: []int64{here.Device.ID}, why: "another device answers at this address"}
 	}
-	return decision{verb: verbKnown, into: here.Device.ID, endEngine: true, why: "it answers at this address as before"}
+	return decision{verb: verbKnown, into: here.Device.ID, why: "it answers at this address as before"}
 }
 
 // contradicts reports whether a sighting at a device's address cannot be that

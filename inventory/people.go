@@ -345,6 +345,9 @@ func (d *Devices) accept(tx Tx, dev Device, k collector.HostKey, by, action stri
 	if err := tx.PutKey(dev.ID, Key{HostKey: k, State: KeyPinned, ByPerson: true, At: at}); err != nil {
 		return err
 	}
+	if err := knowByKey(tx, dev.ID, k, at); err != nil {
+		return err
+	}
 	*accepted = append(*accepted, Accepted{dev.Name, k.Type, k.Fingerprint})
 	if err := emit(tx, at, EventHostKeyAccepted, dev, "", map[string]string{"fingerprint": k.Fingerprint, "by": by}); err != nil {
 		return err
@@ -367,6 +370,9 @@ func (d *Devices) Replace(ctx context.Context, key, by string) (Device, error) {
 					return "", err
 				}
 			}
+		}
+		if err := tx.EndIdentifiers(dev.ID, IDHostKey, d.o.Now()); err != nil {
+			return "", err
 		}
 		var accepted []Accepted
 		if err := d.acceptPending(tx, *dev, by, "device replace", &accepted); err != nil {
