@@ -19,7 +19,7 @@ func notify(p *policy, alive []*Alert, at time.Time, canRecheck bool) (b Batch, 
 		if a.NotifyAt.IsZero() || a.NotifyAt.After(at) {
 			continue
 		}
-		if a.Kind == Unsaved && a.State == Firing && canRecheck && !a.Rechecked {
+		if a.Kind == Unsaved && a.State == Firing && canRecheck && !a.Rechecked && p.routed(Unsaved) {
 			a.Rechecked, a.NotifyAt = true, at.Add(recheckWait)
 			for _, m := range a.Members {
 				if m.DeviceID != 0 {
@@ -117,7 +117,7 @@ func forDigest(p *policy, receiver string, all []Alert, last, at time.Time) (fre
 		atOnce := slices.Contains(p.receivers(a.Kind, false), receiver)
 		quiet := a.Kind == BackupFailed && a.NotifiedAt.IsZero() && !a.Merged
 		switch {
-		case !inDigest && !(atOnce && quiet):
+		case !inDigest && (!atOnce || !quiet):
 		case a.State == Resolved && inDigest && !a.NotifiedAt.IsZero() && !a.Merged && within(a.ResolvedAt):
 			over = append(over, a)
 		case quiet && within(a.OpenedAt), inDigest && within(a.NotifiedAt) && !a.Merged:

@@ -209,7 +209,9 @@ func (x *pass) partition(k Kind) []cell {
 		return x.bunch(k, ms, func(m Member) string { return m.Cause }, func(ms []Member) bool { return len(ms) >= groupFrom })
 	case NewDevice:
 		return bySubject(k, ms, func(Member) string { return "discovery" })
-	case Changed, Unsaved, Pending, OffBaseline, CredentialStopped, IdentityClash, ReceiverDown, StoreProblem:
+	case IdentityClash: // of one device that is left it is none
+		return slices.DeleteFunc(bySubject(k, ms, func(m Member) string { return m.Subject }), func(c cell) bool { return len(c.members) < 2 })
+	case Changed, Unsaved, Pending, OffBaseline, CredentialStopped, ReceiverDown, StoreProblem:
 		return bySubject(k, ms, func(m Member) string { return cmp.Or(m.Subject, m.Device) })
 	}
 	return bySubject(k, ms, func(m Member) string { return m.Device })
@@ -351,6 +353,9 @@ func (x *pass) update(a *Alert, c cell) {
 		return still
 	})
 	moved := a.Subject != c.subject || (c.group && !a.Group)
+	if moved {
+		a.Rechecked = false // it is another text now
+	}
 	a.Subject, a.Group, a.Members, a.Devices = c.subject, c.group, c.members, after
 	if e := earliest(c.members); e.Before(a.Since) {
 		a.Since = e

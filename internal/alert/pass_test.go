@@ -352,6 +352,15 @@ func TestRemovedDeviceEndsItsAlertsWithoutARecovery(t *testing.T) {
 	s.want("1 unreachable [d1] d1 resolved ~", "2 changed [x] d2 firing")
 }
 
+func TestClashIsOverWhenOneDeviceIsLeft(t *testing.T) {
+	s := newScene(t, 3)
+	s.pass(s.on(1, inventory.EventIdentityClash, map[string]any{"identifier": "serial FAKE1", "devices": []string{"d1", "d2", "d3"}}))
+	s.pass(s.on(1, inventory.EventDeviceMerged, map[string]any{"into": "d2"}))
+	s.want("1 identity-clash [serial FAKE1] d2,d3 firing !0s")
+	s.pass(s.on(3, inventory.EventDeviceRemoved, nil))
+	s.want("1 identity-clash [serial FAKE1] d1,d2,d3 resolved")
+}
+
 func TestWhatIsNotManagedIsNotToldOf(t *testing.T) {
 	s := newScene(t, 3)
 	s.devices[0].Managed = false

@@ -90,3 +90,8 @@ func (p *policy) receivers(k Kind, digest bool) (all []string) {
 	}
 	return all
 }
+
+// routed reports whether anybody is told of a kind.
+func (p *policy) routed(k Kind) bool {
+	return slices.ContainsFunc(p.routes, func(r Route) bool { return r.routes(k) && len(r.To) > 0 })
+}

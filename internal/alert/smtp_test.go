@@ -96,11 +96,11 @@ func (s *sink) serve(c net.Conn) {
 		line = strings.TrimRight(line, "\r\n")
 		verb, rest, _ := strings.Cut(line, " ")
 		verb = strings.ToUpper(verb)
-		switch {
-		case verb == s.freeze:
+		if verb == s.freeze {
 			_, _ = in.ReadString('\n') // until the client hangs up
 			return
-		case verb == s.refuse:
+		}
+		if verb == s.refuse {
 			say("550 not for you \x1b[31m")
 			continue
 		}

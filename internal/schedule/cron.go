@@ -36,7 +36,7 @@ func parse(expr string, zone *time.Location) (next cron.Schedule, err error) {
 	}
 	s, err := cron.ParseStandard(expr)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no cron expression: %s. Write five fields (minute, hour, day, month, weekday), e.g. %q for 04:20 every day", expr, err, "20 4 * * *")
+		return nil, fmt.Errorf("%q is no cron expression: %w. Write five fields (minute, hour, day, month, weekday), e.g. %q for 04:20 every day", expr, err, "20 4 * * *")
 	}
 	spec, ok := s.(*cron.SpecSchedule)
 	if !ok {

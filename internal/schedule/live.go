@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"muster/collector"
 )
 
 // ringSize is how many ended tasks a run keeps in memory for those who watch;
@@ -114,7 +116,7 @@ func (l *live) plan(j Job) {
 	l.r.mu.Lock()
 	l.run.Planning = false
 	if err != nil && l.stopping == "" {
-		l.r.o.Log.Error("plan of a run failed", "run", l.run.ID, "job", l.run.Job, "err", err)
+		l.r.o.Log.Error("plan of a run failed", "run", l.run.ID, "job", l.run.Job, "err", err, "seen", stack(err))
 		l.run.Message = err.Error()
 		l.stopping = Failed // what was planned before is still done
 	}
@@ -123,11 +125,30 @@ func (l *live) plan(j Job) {
 	l.r.mu.Unlock()
 }
 
+// panicked is a panic as an error. Its text is one line, for the task's row; the
+// stack is for the log.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string {
+	return "muster's own fault, please report it: panic: " + collector.Escape(fmt.Sprint(p.value))
+}
+
+// stack returns where err panicked; empty: it did not.
+func stack(err error) string {
+	if p, ok := errors.AsType[*panicked](err); ok {
+		return string(p.stack)
+	}
+	return ""
+}
+
 // contain turns a panic into an error.
 func contain(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("muster's own fault, please report it: panic: %v\n%s", p, debug.Stack())
+			err = &panicked{p, debug.Stack()}
 		}
 	}()
 	return f()
@@ -234,8 +255,8 @@ func (l *live) do(w *errand) {
 		return err
 	})
 	if err != nil {
-		l.r.o.Log.Error("task panicked", "run", l.run.ID, "device", w.spec.Subject, "err", err)
-		state, out, result = Failed, Outcome{Outcome: "failed", Failed: true, Kind: "panic", Message: w.spec.Subject + ": " + firstLine(err)}, nil
+		l.r.o.Log.Error("task panicked", "run", l.run.ID, "device", w.spec.Subject, "err", err, "seen", stack(err))
+		state, out, result = Failed, Outcome{Outcome: "failed", Failed: true, Kind: "panic", Message: collector.Escape(w.spec.Subject) + ": " + err.Error()}, nil
 	}
 
 	l.r.mu.Lock()
@@ -250,6 +271,7 @@ func (l *live) do(w *errand) {
 		w.first.Result = result
 		w.task.State, w.task.Kind, w.task.Message = Waiting, out.Kind, out.Message
 		l.again = append(l.again, w)
+		l.pending = append(l.pending, w.task)
 		l.wake(time.Now())
 		l.tell()
 	default:
@@ -260,15 +282,6 @@ func (l *live) do(w *errand) {
 	}
 	l.changed()
 	l.r.dispatch()
-}
-
-func firstLine(err error) string {
-	for i, c := range err.Error() {
-		if c == '\n' {
-			return err.Error()[:i]
-		}
-	}
-	return err.Error()
 }
 
 // end gives a task its outcome and its Seq. r.mu is held.

@@ -129,7 +129,7 @@ func readEntries(entries []Entry) ([]*entry, error) {
 			}
 			r.spec, r.daily = spec, daily(e.Cron)
 		case e.Every <= 0 || e.Do == nil:
-			errs = append(errs, fmt.Errorf("%w %s has neither cron: nor every:", errEntry, e.Name))
+			errs = append(errs, fmt.Errorf("%w %s has neither cron: nor every: with a time above 0", errEntry, e.Name))
 		}
 		read = append(read, r)
 	}
@@ -195,7 +195,7 @@ func (s *Scheduler) watch(ctx context.Context, e *entry) {
 	defer tick.Stop()
 	for {
 		if err := contain(func() error { s.look(ctx, e); return nil }); err != nil {
-			s.log.Error("schedule failed", "task", e.Name, "err", err)
+			s.log.Error("schedule failed", "task", e.Name, "err", err, "seen", stack(err))
 		}
 		select {
 		case <-ctx.Done():
@@ -280,7 +280,7 @@ func (s *Scheduler) repeat(ctx context.Context, e *entry) {
 			s.log.Info("schedule works again", "task", e.Name)
 			said = ""
 		case err != nil && err.Error() != said:
-			s.log.Error("schedule failed", "task", e.Name, "err", err)
+			s.log.Error("schedule failed", "task", e.Name, "err", err, "seen", stack(err))
 			said = err.Error()
 		}
 		select {
