@@ -48,6 +48,7 @@ func (d *decoder) build(n node, origin string) *Definition {
 	if len(d.faults) > before {
 		return nil
 	}
+	r.gatherMessages()
 	def.Revision = revision(n)
 	return def
 }
@@ -213,6 +214,9 @@ func (d *decoder) cli(n, top node, def *Definition) {
 		c.busy = d.patterns(e.get("busy"), "errors.busy", line)
 		c.noise = d.patterns(e.get("noise"), "errors.noise", line)
 	}
+	if len(c.command)+len(c.denied)+len(c.busy) >= maxRules {
+		d.fault(n.get("errors"), "more than %d patterns", maxRules-1)
+	}
 	c.noEcho = d.truth(n.get("no_echo"), "no_echo")
 	c.execOnly = d.truth(n.get("exec_only"), "exec_only")
 	c.exit = d.command(n.get("exit"), "exit")
@@ -223,6 +227,26 @@ func (d *decoder) cli(n, top node, def *Definition) {
 			d.fault(d.list(top.get("parts"))[i], "this part is read in a shell, but cli says exec_only")
 		}
 	}
+}
+
+// gatherMessages puts together what an answer must not hold.
+func (r *rules) gatherMessages() {
+	add := func(kind messageKind, patterns ...*regexp.Regexp) {
+		for _, re := range patterns {
+			if re != nil {
+				r.messages = append(r.messages, message{re, kind})
+			}
+		}
+	}
+	add(messagePager, r.cli.pager)
+	add(messageDenied, r.cli.denied...)
+	add(messageError, r.cli.command...)
+	add(messageError, r.cli.busy...)
+	all := make([]*regexp.Regexp, len(r.messages))
+	for i, m := range r.messages {
+		all[i] = m.match
+	}
+	r.messageIndex = indexOf(all)
 }
 
 // answerRE is what a definition may answer to a question: nothing by which a

@@ -72,6 +72,9 @@ func (d *decoder) syntax(n node) syntaxRules {
 			d.fault(it, "free text ends either by end, or by the delimiter that a group of start takes")
 			continue
 		}
+		for _, w := range literalsOf(f.start.String()) {
+			f.words = append(f.words, []byte(w))
+		}
 		s.texts = append(s.texts, f)
 	}
 	return s
@@ -223,6 +226,10 @@ func (d *decoder) rights(n node, def *Definition) {
 }
 
 func (d *decoder) volatile(n node, r *rules) {
+	if len(d.list(n)) > maxRules {
+		d.fault(n, "more than %d rules", maxRules)
+		return
+	}
 	for _, it := range d.list(n) {
 		if !d.keys(it, "volatile", "match", "until", "under", "with", "fact", "keep", "why") {
 			continue
@@ -258,6 +265,10 @@ var classes = map[string]secretClass{
 }
 
 func (d *decoder) secrets(n node, r *rules) {
+	if len(d.list(n)) >= maxRules { // the scanner is one more
+		d.fault(n, "more than %d rules", maxRules-1)
+		return
+	}
 	for _, it := range d.list(n) {
 		if !d.keys(it, "secrets", "class", "match", "under", "start", "end", "why") {
 			continue
@@ -278,9 +289,9 @@ func (d *decoder) secrets(n node, r *rules) {
 		var words []string
 		switch {
 		case s.match != nil:
-			words = literalsOf(s.match.String())
+			words, s.guard = literalsOf(s.match.String()), guardOf(s.match.String())
 		case s.start != nil:
-			words = literalsOf(s.start.String())
+			words, s.guard = literalsOf(s.start.String()), guardOf(s.start.String())
 		default:
 			continue
 		}

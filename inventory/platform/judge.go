@@ -134,19 +134,29 @@ func (j *judgement) part(p Part, c completeRules, text []byte, lastSize int) err
 // noMessages refuses a text with an error message or a pager in it, whatever its
 // last line says. Free text (banners) may hold both.
 func (j *judgement) noMessages(part string, text []byte, lines []line) error {
-	cli := &j.r.cli
-	for i, l := range lines {
-		if l.inside {
+	candidates := j.r.messageIndex.candidates(lowerASCII(text), lines)
+	for i := range candidates {
+		if lines[i].inside || candidates[i].empty() {
 			continue
 		}
-		b := l.of(text)
-		switch {
-		case cli.pager != nil && cli.pager.Match(b):
-			return j.fail(part, collector.ErrProofMissing, "line %d is what a pager prints", i+1)
-		case matchesAny(cli.denied, b):
-			return j.failRights(part, "Line "+fmt.Sprint(i+1)+" is a refusal.", "Give the account the right to read the whole configuration.")
-		case matchesAny(cli.command, b), matchesAny(cli.busy, b):
-			return j.fail(part, collector.ErrProofMissing, "line %d is an error message", i+1)
+		var err error
+		candidates[i].each(func(n int) bool {
+			m := &j.r.messages[n]
+			if !m.match.Match(lines[i].of(text)) {
+				return true
+			}
+			switch m.kind {
+			case messagePager:
+				err = j.fail(part, collector.ErrProofMissing, "line %d is what a pager prints", i+1)
+			case messageDenied:
+				err = j.failRights(part, fmt.Sprintf("line %d is a refusal.", i+1), "Give the account the right to read the whole configuration.")
+			default:
+				err = j.fail(part, collector.ErrProofMissing, "line %d is an error message", i+1)
+			}
+			return false
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -90,7 +90,10 @@ func TestEveryProofCatchesSomething(t *testing.T) {
 				"texts":     func(r *rules, _ *completeRules) { r.syntax.texts = nil },
 				"quotes":    func(r *rules, _ *completeRules) { r.syntax.quote = 0 },
 				"comments":  func(r *rules, _ *completeRules) { r.syntax.comments, r.syntax.blockComments = nil, [2]string{} },
-				"pager":     func(r *rules, _ *completeRules) { r.cli.pager = nil },
+				"pager":     func(r *rules, _ *completeRules) { r.cli.pager, r.messages = nil, nil; r.gatherMessages() },
+				"denied":    func(r *rules, _ *completeRules) { r.cli.denied, r.messages = nil, nil; r.gatherMessages() },
+				"command":   func(r *rules, _ *completeRules) { r.cli.command, r.messages = nil, nil; r.gatherMessages() },
+				"busy":      func(r *rules, _ *completeRules) { r.cli.busy, r.messages = nil, nil; r.gatherMessages() },
 			}
 			for i := range c.sections {
 				without[fmt.Sprintf("sections[%d]", i)] = func(_ *rules, c *completeRules) { c.sections = slices.Delete(slices.Clone(c.sections), i, i+1) }

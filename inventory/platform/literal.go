@@ -2,7 +2,10 @@ package platform
 
 import (
 	"bytes"
+	"math/bits"
+	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -62,6 +65,43 @@ func literals(re *syntax.Regexp) []string {
 	return nil
 }
 
+// guard is fixed texts, of each of which a line has to hold one before a pattern
+// is worth trying. It says no sooner than RE2 does.
+type guard [][][]byte
+
+// guardOf takes what a pattern demands of a line apart.
+func guardOf(pattern string) guard {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	parts := []*syntax.Regexp{re}
+	if re.Op == syntax.OpConcat {
+		parts = re.Sub
+	}
+	var g guard
+	for _, p := range parts {
+		var set [][]byte
+		for _, l := range literals(p) {
+			set = append(set, []byte(l))
+		}
+		if set != nil {
+			g = append(g, set)
+		}
+	}
+	return g
+}
+
+// passes reports whether the line, in lower case, holds all that is demanded.
+func (g guard) passes(lower []byte) bool {
+	for _, set := range g {
+		if !slices.ContainsFunc(set, func(w []byte) bool { return bytes.Contains(lower, w) }) {
+			return false
+		}
+	}
+	return true
+}
+
 // weight says how well a set tells lines apart: by its shortest text, then by
 // how few there are.
 func weight(set []string) int {
@@ -80,6 +120,27 @@ func literalsOf(pattern string) []string {
 	return literals(re)
 }
 
+// maxRules is how many rules an index can tell apart.
+const maxRules = 128
+
+// ruleSet is a set of rule numbers below maxRules.
+type ruleSet [maxRules / 64]uint64
+
+func (s *ruleSet) add(rule int) { s[rule/64] |= 1 << (rule % 64) }
+
+func (s *ruleSet) empty() bool { return s[0]|s[1] == 0 }
+
+// each calls do for every rule of the set, in order, until it returns false.
+func (s *ruleSet) each(do func(rule int) bool) {
+	for w, word := range s {
+		for ; word != 0; word &= word - 1 {
+			if !do(w*64 + bits.TrailingZeros64(word)) {
+				return
+			}
+		}
+	}
+}
+
 // index finds, for a set of numbered rules, the lines that may match each.
 type index struct {
 	words []indexWord
@@ -87,7 +148,7 @@ type index struct {
 
 type indexWord struct {
 	text  []byte
-	rules []int
+	rules ruleSet
 }
 
 func (x *index) add(rule int, words []string) {
@@ -95,21 +156,37 @@ next:
 	for _, w := range words {
 		for i := range x.words {
 			if string(x.words[i].text) == w {
-				x.words[i].rules = append(x.words[i].rules, rule)
+				x.words[i].rules.add(rule)
 				continue next
 			}
 		}
-		x.words = append(x.words, indexWord{[]byte(w), []int{rule}})
+		n := indexWord{text: []byte(w)}
+		n.rules.add(rule)
+		x.words = append(x.words, n)
 	}
 }
 
-// candidates maps line numbers to the rules to try there, each once and in
-// order. lower is the text in lower case, lines its lines.
-func (x *index) candidates(lower []byte, lines []line) map[int][]int {
-	out := map[int][]int{}
+// indexOf indexes patterns by their place in the list. A pattern without fixed
+// text is tried on every line.
+func indexOf(patterns []*regexp.Regexp) index {
+	var x index
+	for i, re := range patterns {
+		words := literalsOf(re.String())
+		if words == nil {
+			words = []string{""}
+		}
+		x.add(i, words)
+	}
+	return x
+}
+
+// candidates gives for each line the rules to try there; nil where there is
+// none anywhere. lower is the text in lower case, lines its lines.
+func (x *index) candidates(lower []byte, lines []line) []ruleSet {
+	var out []ruleSet
 	for _, w := range x.words {
 		at, ln := 0, 0
-		for {
+		for at < len(lower) {
 			i := bytes.Index(lower[at:], w.text)
 			if i < 0 {
 				break
@@ -118,29 +195,13 @@ func (x *index) candidates(lower []byte, lines []line) map[int][]int {
 			for lines[ln].end < at {
 				ln++
 			}
-			out[ln] = merge(out[ln], w.rules)
-			if at = lines[ln].end; at >= len(lower) {
-				break
+			if out == nil {
+				out = make([]ruleSet, len(lines))
 			}
-		}
-	}
-	return out
-}
-
-// merge adds sorted b to sorted a.
-func merge(a, b []int) []int {
-	if len(a) == 0 {
-		return append([]int(nil), b...)
-	}
-	out := make([]int, 0, len(a)+len(b))
-	for len(a) > 0 || len(b) > 0 {
-		switch {
-		case len(b) == 0 || len(a) > 0 && a[0] < b[0]:
-			out, a = append(out, a[0]), a[1:]
-		case len(a) == 0 || b[0] < a[0]:
-			out, b = append(out, b[0]), b[1:]
-		default:
-			out, a, b = append(out, a[0]), a[1:], b[1:]
+			for k := range w.rules {
+				out[ln][k] |= w.rules[k]
+			}
+			at = lines[ln].end + 1 // one occurrence a line is enough
 		}
 	}
 	return out

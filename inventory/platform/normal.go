@@ -50,47 +50,86 @@ type volatileFinds struct {
 // volatileIn finds what the volatile rules take out of text. What stands inside
 // a quoted value or free text is left alone: a banner may say anything.
 func (r *rules) volatileIn(text []byte) volatileFinds {
-	var out volatileFinds
 	lines := r.syntax.lines(text)
+	f := volatileFinder{r: r, text: text, lines: lines}
 	candidates := r.volatileIndex.candidates(lowerASCII(text), lines)
-	var up []int32
-	for i := 0; i < len(lines); i++ {
-		rules := candidates[i]
-		if len(rules) == 0 || lines[i].inside {
+	for i := 0; i < len(candidates); i++ {
+		if lines[i].inside || candidates[i].empty() {
 			continue
 		}
-		for _, n := range rules {
-			v := &r.volatile[n]
-			l := lines[i]
-			m := v.match.FindSubmatchIndex(l.of(text))
-			if m == nil {
-				continue
-			}
-			if v.under != nil || v.with != nil {
-				if up == nil {
-					up = parents(text, lines)
-				}
-				if v.under != nil && !below(text, lines, up, i, v.under) || v.with != nil && !blockHas(text, lines, up, i, v.with) {
-					continue
-				}
-			}
-			if v.fact != "" {
-				if k := v.keep.FindSubmatch(l.of(text)); k != nil {
-					out.facts = append(out.facts, Fact{Name: v.fact, Value: string(bytes.TrimSpace(k[1])), Source: "header"})
-				}
-			}
-			cut, last := v.cut(text, lines, i, m)
-			out.cuts = append(out.cuts, cut...)
-			if last > i { // the lines of a block are gone: no rule is left to look at them
-				i = last
-				break
-			}
-			if v.match.NumSubexp() == 0 {
-				break
-			}
+		last := i
+		candidates[i].each(func(n int) bool {
+			var goOn bool
+			last, goOn = f.try(n, i)
+			return goOn
+		})
+		i = last
+	}
+	return f.volatileFinds
+}
+
+// volatileFinder is one pass over one text.
+type volatileFinder struct {
+	volatileFinds
+	r       *rules
+	text    []byte
+	lines   []line
+	up      []int32         // parents; nil until a rule asks
+	endless map[int]bool    // rules whose until does not come any more
+	holds   map[[2]int]bool // rule and parent: whether the block holds the rule's with
+}
+
+// try looks at line i with rule n. It returns the last line that the rule takes
+// and whether further rules may look at the line.
+func (f *volatileFinder) try(n, i int) (last int, goOn bool) {
+	v := &f.r.volatile[n]
+	b := f.lines[i].of(f.text)
+	m := v.match.FindSubmatchIndex(b)
+	if m == nil || f.endless[n] || !f.applies(n, i) {
+		return i, true
+	}
+	if v.fact != "" {
+		if k := v.keep.FindSubmatch(b); k != nil {
+			f.facts = append(f.facts, Fact{Name: v.fact, Value: string(bytes.TrimSpace(k[1])), Source: "header"})
 		}
 	}
-	return out
+	cuts, last := v.cut(f.text, f.lines, i, m)
+	if cuts == nil { // what has no end from here on has none further down either
+		if f.endless == nil {
+			f.endless = map[int]bool{}
+		}
+		f.endless[n] = true
+		return i, true
+	}
+	f.cuts = append(f.cuts, cuts...)
+	return last, last == i && v.match.NumSubexp() == 1
+}
+
+// applies checks what rule n demands of the lines around line i.
+func (f *volatileFinder) applies(n, i int) bool {
+	v := &f.r.volatile[n]
+	if v.under == nil && v.with == nil {
+		return true
+	}
+	if f.up == nil {
+		f.up = parents(f.text, f.lines)
+	}
+	if v.under != nil && !below(f.text, f.lines, f.up, i, v.under) {
+		return false
+	}
+	if v.with == nil {
+		return true
+	}
+	key := [2]int{n, int(f.up[i])}
+	has, known := f.holds[key]
+	if !known {
+		has = blockHas(f.text, f.lines, f.up, f.up[i], v.with)
+		if f.holds == nil {
+			f.holds = map[[2]int]bool{}
+		}
+		f.holds[key] = has
+	}
+	return has
 }
 
 // cut tells what goes where v matched line i with the groups m, and the last
@@ -148,16 +187,14 @@ func below(text []byte, lines []line, up []int32, i int, re *regexp.Regexp) bool
 	return false
 }
 
-// blockHas reports whether the block of line i, that is the lines with the same
-// parent around it, has a line that matches.
-func blockHas(text []byte, lines []line, up []int32, i int, re *regexp.Regexp) bool {
-	for j := i; j >= 0 && j > int(up[i]); j-- {
-		if up[j] == up[i] && re.Match(lines[j].of(text)) {
-			return true
-		}
+// blockHas reports whether a line right below parent matches. What stands at the
+// outermost level is in no block.
+func blockHas(text []byte, lines []line, up []int32, parent int32, re *regexp.Regexp) bool {
+	if parent < 0 {
+		return false
 	}
-	for j := i + 1; j < len(lines) && up[j] >= up[i] && up[i] >= 0; j++ {
-		if up[j] == up[i] && re.Match(lines[j].of(text)) {
+	for j := int(parent) + 1; j < len(lines) && up[j] >= parent; j++ {
+		if up[j] == parent && re.Match(lines[j].of(text)) {
 			return true
 		}
 	}

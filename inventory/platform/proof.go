@@ -146,7 +146,8 @@ func (j *judgement) contexts(part string, c completeRules, text []byte, lines []
 	if _, several := firstMatch(r.when, text, lines[:min(headLines, len(lines))]); !several {
 		return nil
 	}
-	var listed, found []string
+	var listed []string
+	found := map[string]bool{}
 	open := false
 	for i := 0; i < len(lines); i++ {
 		b := lines[i].of(text)
@@ -169,7 +170,7 @@ func (j *judgement) contexts(part string, c completeRules, text []byte, lines []
 					i = k
 				}
 			} else {
-				found = append(found, string(m[1]))
+				found[string(m[1])] = true
 				open = false
 			}
 		}
@@ -178,7 +179,7 @@ func (j *judgement) contexts(part string, c completeRules, text []byte, lines []
 		return j.failRights(part, "the list of all contexts is not shown.", r.do)
 	}
 	for _, name := range listed {
-		if !slices.Contains(found, name) {
+		if !found[name] {
 			return j.fail(part, collector.ErrProofMissing, "the context %q is listed and has no section", name)
 		}
 	}
@@ -202,7 +203,7 @@ func (j *judgement) answered(part string, c completeRules) error {
 	if !ok || len(bytes.TrimSpace(file)) == 0 {
 		return j.failProof(part, fmt.Sprintf("part %s, which says what should run, could not be read.", r.file), r.do)
 	}
-	for _, l := range splitLines(file) {
+	for _, l := range splitLines(file[:min(len(file), maxFile)]) { // a list of daemons is a page
 		if m := r.enabled.FindSubmatch(l.of(file)); m != nil && !slices.Contains(want, string(m[1])) {
 			want = append(want, string(m[1]))
 		}

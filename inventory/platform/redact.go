@@ -90,65 +90,77 @@ func (r *rules) secretsIn(text []byte) []find {
 		return nil
 	}
 	lines := splitLines(text)
-	candidates := r.secretIndex.candidates(lowerASCII(text), lines)
-	if len(candidates) == 0 {
+	lower := lowerASCII(text)
+	candidates := r.secretIndex.candidates(lower, lines)
+	if candidates == nil {
 		return nil
 	}
-	var all []find
-	var up, upPlain []int32
-	busyUntil := -1 // the last line of a block that is masked as a whole
-	numbers := make([]int, 0, len(candidates))
-	for n := range candidates {
-		numbers = append(numbers, n)
-	}
-	slices.Sort(numbers)
-	for _, i := range numbers {
-		if i <= busyUntil {
+	f := secretFinder{r: r, text: text, lower: lower, lines: lines}
+	for i := 0; i < len(lines); i++ {
+		if candidates[i].empty() {
 			continue
 		}
-		l := lines[i]
-		var here []find
-		scan := false
-		for _, n := range candidates[i] {
-			if n == len(r.secrets) {
-				scan = true
-				continue
-			}
-			s := &r.secrets[n]
-			if s.start != nil {
-				if f, last, ok := s.blockAt(text, lines, i); ok {
-					here, busyUntil = append(here, f), last
-				}
-				continue
-			}
-			found := s.match.FindAllSubmatchIndex(l.of(text), -1)
-			if found == nil {
-				continue
-			}
-			if s.under != nil {
-				// A quote that is never closed would hide all structure behind it:
-				// then the indent alone has to do.
-				if up == nil {
-					up, upPlain = parents(text, (&r.syntax).lines(text)), parents(text, lines)
-				}
-				if !below(text, lines, up, i, s.under) && !below(text, lines, upPlain, i, s.under) {
-					continue
-				}
-			}
-			for _, m := range found {
-				if m[2] >= 0 && m[3] > m[2] {
-					here = append(here, find{span{l.start + m[2], l.start + m[3]}, s.class})
-				}
-			}
-		}
-		if scan && busyUntil < i {
-			var last int
-			here, last = scanLine(text, lines, i, here)
-			busyUntil = max(busyUntil, last)
-		}
-		all = append(all, here...)
+		i = f.line(i, candidates[i])
 	}
-	return settle(text, all)
+	return settle(text, f.all)
+}
+
+// secretFinder is one pass over one text.
+type secretFinder struct {
+	r           *rules
+	text        []byte
+	lower       []byte // text in lower case
+	lines       []line
+	all         []find
+	up, upPlain []int32 // parents, with and without regard to quotes; nil until a rule asks
+}
+
+// line looks at line i with the rules of set, and returns the last line that is
+// masked as a whole.
+func (f *secretFinder) line(i int, set ruleSet) (last int) {
+	l := f.lines[i]
+	b := l.of(f.text)
+	from := len(f.all)
+	last = i
+	set.each(func(n int) bool {
+		if n == len(f.r.secrets) { // the generic scanner comes behind the rules
+			if last == i {
+				f.all, last = scanLine(f.text, f.lines, i, f.all, from)
+			}
+			return true
+		}
+		s := &f.r.secrets[n]
+		if !s.guard.passes(f.lower[l.start:l.end]) {
+			return true
+		}
+		if s.start != nil {
+			if x, end, ok := s.blockAt(f.text, f.lines, i); ok {
+				f.all, last = append(f.all, x), max(last, end)
+			}
+			return true
+		}
+		found := s.match.FindAllSubmatchIndex(b, -1)
+		if found == nil || s.under != nil && !f.under(i, s.under) {
+			return true
+		}
+		for _, m := range found {
+			if m[2] >= 0 && m[3] > m[2] {
+				f.all = append(f.all, find{span{l.start + m[2], l.start + m[3]}, s.class})
+			}
+		}
+		return true
+	})
+	return last
+}
+
+// under reports whether line i is below a line that matches. A quote that is
+// never closed would hide all structure behind it: then the indent alone has to
+// do, since a secret too many is better masked than one too few.
+func (f *secretFinder) under(i int, re *regexp.Regexp) bool {
+	if f.up == nil {
+		f.up, f.upPlain = parents(f.text, f.r.syntax.lines(f.text)), parents(f.text, f.lines)
+	}
+	return below(f.text, f.lines, f.up, i, re) || below(f.text, f.lines, f.upPlain, i, re)
 }
 
 // blockAt finds a secret that begins behind s.start in line i and ends before
@@ -181,17 +193,9 @@ func settle(text []byte, all []find) []find {
 		}
 		return b.end - a.end
 	})
-	var public []span
-	for _, f := range all {
-		if f.class == classPublic {
-			public = append(public, f.span)
-		}
-	}
+	all = withoutPublic(all)
 	out := all[:0:0]
 	for _, f := range all {
-		if f.class == classPublic || slices.ContainsFunc(public, func(p span) bool { return p.start <= f.start && f.end <= p.end }) {
-			continue
-		}
 		if f.end <= f.start || isToken(text, f.start) {
 			continue
 		}
@@ -203,6 +207,19 @@ func settle(text []byte, all []find) []find {
 		out = append(out, f)
 	}
 	return out
+}
+
+// withoutPublic drops the finds that lie inside of public text. all is sorted by
+// start.
+func withoutPublic(all []find) []find {
+	end := -1
+	return slices.DeleteFunc(all, func(f find) bool {
+		if f.class == classPublic {
+			end = max(end, f.end)
+			return true
+		}
+		return f.end <= end
+	})
 }
 
 // isToken reports whether a mark stands where the secret would begin, or begins

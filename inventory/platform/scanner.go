@@ -27,62 +27,114 @@ var (
 	urlPassword = regexp.MustCompile(`(?i)[a-z][a-z0-9+.\-]*://[^/\s:@"']*:([^\s"'/]+)@`)
 	// Hashes of crypt(3) and its relatives, wherever they stand.
 	cryptHash = regexp.MustCompile(`\$(?:1|2[abxy]?|5|6|7|8|8a|9|y|gy|sha\d+|apr1|pbkdf2[\w\-]*|argon2\w*|scrypt)\$[^\s"';:,<>(){}\[\]]{3,}`)
-	wordish   = regexp.MustCompile(`(?i)[a-z0-9_.\-]*(?:passw(?:or)?d|passphrase|passcode|pwd|secret|psk|token|credentials?|community6?|key)[a-z0-9_.\-]*`)
 )
 
-// scanLine adds to here what the scanner finds in line i, and tells the last
-// line that it touches.
-func scanLine(text []byte, lines []line, i int, here []find) ([]find, int) {
+// triggers are what the words hold that secretWord looks at, in lower case.
+var triggers = [][]byte{
+	[]byte("passw"), []byte("passphrase"), []byte("passcode"), []byte("pwd"), []byte("secret"), []byte("psk"),
+	[]byte("token"), []byte("credential"), []byte("community"), []byte("key"),
+}
+
+// secretWords finds the words of a line that announce a secret, in order.
+func secretWords(b []byte) [][2]int {
+	lower := lowerASCII(b)
+	isWord := func(c byte) bool {
+		return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.'
+	}
+	var out [][2]int
+	for _, t := range triggers {
+		for at := 0; at < len(lower); {
+			i := bytes.Index(lower[at:], t)
+			if i < 0 {
+				break
+			}
+			start, end := at+i, at+i+len(t)
+			for start > at && isWord(lower[start-1]) {
+				start--
+			}
+			for end < len(lower) && isWord(lower[end]) {
+				end++
+			}
+			at = end
+			if !bytes.HasSuffix(b[:start], []byte("‹")) && secretWord(lower, start, end) { // a token says "secret", too
+				out = append(out, [2]int{start, end})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b [2]int) int { return a[0] - b[0] })
+	return slices.Compact(out)
+}
+
+// scanLine adds to all what the scanner finds in line i, and tells the last line
+// that it touches. What the platform's rules found in this line is all[from:].
+func scanLine(text []byte, lines []line, i int, all []find, from int) ([]find, int) {
 	l := lines[i]
 	b := l.of(text)
 	last := i
-	add := func(start, end int) { here = append(here, find{span{l.start + start, l.start + end}, classPlaintext}) }
+	known := make([]int, 0, len(all)-from) // where the rules' finds begin
+	for _, f := range all[from:] {
+		known = append(known, f.start-l.start)
+	}
+	slices.Sort(known)
+	add := func(start, end int) { all = append(all, find{span{l.start + start, l.start + end}, classPlaintext}) }
 
-	if m := pemBegin.FindIndex(b); m != nil {
-		begin, end := l.start+m[1], len(text)
-		last = len(lines) - 1 // without its end line, all the rest may be key
-		if e := pemEnd.FindIndex(text[begin:]); e != nil {
-			end = begin + e[0]
-			for last = i; last < len(lines)-1 && lines[last].end < end; last++ {
-			}
+	if bytes.Contains(b, []byte("-----BEGIN ")) {
+		if m := pemBegin.FindIndex(b); m != nil {
+			var key find
+			key, last = pemAt(text, lines, i, l.start+m[1])
+			all = append(all, key)
+			b = b[:m[0]]
 		}
-		here = append(here, find{span{begin, end}, classPlaintext})
-		b = b[:m[0]]
 	}
-	for _, m := range urlPassword.FindAllSubmatchIndex(b, -1) {
-		add(m[2], m[3])
+	if bytes.Contains(b, []byte("://")) {
+		for _, m := range urlPassword.FindAllSubmatchIndex(b, -1) {
+			add(m[2], m[3])
+		}
 	}
-	for _, m := range cryptHash.FindAllIndex(b, -1) {
-		add(m[0], m[1])
+	if bytes.IndexByte(b, '$') >= 0 {
+		for _, m := range cryptHash.FindAllIndex(b, -1) {
+			add(m[0], m[1])
+		}
 	}
-	known := len(here)
-	words := wordish.FindAllIndex(b, -1)
-	words = slices.DeleteFunc(words, func(m []int) bool {
-		return bytes.HasSuffix(b[:m[0]], []byte("‹")) || !secretWord(b, m[0], m[1]) // a token says "secret", too
-	})
-	for k, m := range words {
-		until := l.end
+	words := secretWords(b)
+	for k, w := range words {
+		until := len(b)
 		if k+1 < len(words) {
-			until = l.start + words[k+1][0]
+			until = max(w[1], words[k+1][0])
 		}
-		if slices.ContainsFunc(here[:known], func(f find) bool { return f.start >= l.start+m[1] && f.start <= until }) {
+		if n, _ := slices.BinarySearch(known, w[1]); n < len(known) && known[n] <= until {
 			continue // a rule knows what this word announces
 		}
-		if t := alreadyHidden.FindIndex(b[m[1]:until-l.start]); t != nil {
+		if alreadyHidden.Match(b[w[1]:until]) {
 			continue // and has hidden it before
 		}
-		if start, end, ok := valueAfter(b, m[0], m[1]); ok {
+		if start, end, ok := valueAfter(b, w[0], w[1]); ok {
 			add(start, end)
 		}
 	}
-	return here, last
+	return all, last
 }
 
-// secretWord reports whether the word at b[start:end] announces a secret. Of a
+// pemAt is the private key that begins at begin in line i. Where its end line is
+// missing, all the rest may be key.
+func pemAt(text []byte, lines []line, i, begin int) (find, int) {
+	e := pemEnd.FindIndex(text[begin:])
+	if e == nil {
+		return find{span{begin, len(text)}, classPlaintext}, len(lines) - 1
+	}
+	end := begin + e[0]
+	for i < len(lines)-1 && lines[i].end < end {
+		i++
+	}
+	return find{span{begin, end}, classPlaintext}, i
+}
+
+// secretWord reports whether the word at b[start:end] announces a secret; b is in
+// lower case. Of a
 // compound the last part counts: authentication-key does, key-chain and
 // password-encryption do not.
 func secretWord(b []byte, start, end int) bool {
-	word := strings.Trim(strings.ToLower(string(b[start:end])), "-_.")
+	word := strings.Trim(string(b[start:end]), "-_.")
 	parts := strings.FieldsFunc(word, func(r rune) bool { return r == '-' || r == '_' || r == '.' })
 	if len(parts) == 0 {
 		return false
@@ -99,7 +151,7 @@ func secretWord(b []byte, start, end int) bool {
 		return true
 	case last == "community" || last == "community6":
 		// BGP has communities, too: send-community, community-list, set community.
-		return len(parts) == 1 && bytes.Contains(lowerASCII(b), []byte("snmp"))
+		return len(parts) == 1 && bytes.Contains(b, []byte("snmp"))
 	case last == "key":
 		return !bytes.HasSuffix(bytes.TrimRight(b[:start], " "), []byte("tunnel")) // GRE's is a number that both sides see
 	case strings.HasPrefix(last, "nopassw"), strings.HasPrefix(last, "nosecret"), last == "keypwd":
@@ -178,7 +230,7 @@ func valueAfter(b []byte, start, end int) (from, to int, ok bool) {
 		for rest < len(b) && (b[rest] == ' ' || b[rest] == '\t') {
 			rest++
 		}
-		if rest < len(b) && rest > to && secretWord(b, from, to) {
+		if rest < len(b) && rest > to && secretWord([]byte(word), 0, len(word)) {
 			return 0, 0, false // "password encryption-key X": that word speaks for itself
 		}
 		passes := typeWords[word] || digits(word) && (len(word) <= 2 || isKey && len(word) <= 5)

@@ -17,6 +17,8 @@ type rules struct {
 
 	volatileIndex index // of volatile
 	secretIndex   index // of secrets, and of the generic scanner behind them
+	messageIndex  index // of messages
+	messages      []message
 }
 
 // identity is one way to recognise the platform: all that it names has to hold.
@@ -76,6 +78,20 @@ type cliRules struct {
 	width     int
 	settle    int
 }
+
+// message is a line that has no business in an answer.
+type message struct {
+	match *regexp.Regexp
+	kind  messageKind
+}
+
+type messageKind int
+
+const (
+	messagePager messageKind = iota
+	messageDenied
+	messageError
+)
 
 type question struct {
 	when *regexp.Regexp
@@ -175,6 +191,7 @@ type secretRule struct {
 	match      *regexp.Regexp
 	under      *regexp.Regexp
 	start, end *regexp.Regexp
+	guard      guard // of match or start
 }
 
 type syntaxRules struct {
@@ -190,6 +207,7 @@ type syntaxRules struct {
 type freeText struct {
 	start *regexp.Regexp // group 1, if there is one: the delimiter that ends it
 	end   *regexp.Regexp // a line that ends it
+	words [][]byte       // one of them is in a line that start matches
 }
 
 type unsavedRules struct {

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"bytes"
+	"slices"
 )
 
 // line is one line of a text, without its line end.
@@ -74,6 +75,9 @@ func (s *syntaxRules) lines(text []byte) []line {
 func (s *syntaxRules) freeTextAt(b []byte) (f *freeText, delim []byte, open bool) {
 	for i := range s.texts {
 		f := &s.texts[i]
+		if !slices.ContainsFunc(f.words, func(w []byte) bool { return bytes.Contains(b, w) }) {
+			continue
+		}
 		m := f.start.FindSubmatchIndex(b)
 		if m == nil {
 			continue

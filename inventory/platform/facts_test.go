@@ -1,0 +1,181 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"muster/collector"
+	"muster/collector/snmp"
+)
+
+// fakeAgent answers cells by OID and columns by prefix; a nil one fails.
+type fakeAgent struct {
+	cells   map[string]string
+	columns map[string]map[string]string
+	fail    error
+}
+
+func (a fakeAgent) Get(_ context.Context, oids ...string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, o := range oids {
+		if v, ok := a.cells[o]; ok {
+			out[o] = v
+		}
+	}
+	return out, a.fail
+}
+
+func (a fakeAgent) Column(_ context.Context, oid string) (map[string]string, error) {
+	return a.columns[oid], a.fail
+}
+
+const (
+	entClass  = "1.3.6.1.2.1.47.1.1.1.1.5"
+	entSerial = "1.3.6.1.2.1.47.1.1.1.1.11"
+	entModel  = "1.3.6.1.2.1.47.1.1.1.1.13"
+)
+
+func TestFactsOfEachPlatform(t *testing.T) {
+	s := definitions(t)
+	for name, tt := range map[string]struct {
+		platform string
+		sys      snmp.System
+		agent    fakeAgent
+		want     map[string]string
+	}{
+		"a stack of two": {
+			"cisco_iosxe",
+			snmp.System{Descr: "Cisco IOS Software [Dublin], Catalyst L3 Switch Software (CAT9K_IOSXE), Version 17.12.4, RELEASE SOFTWARE (fc4)"},
+			fakeAgent{columns: map[string]map[string]string{
+				entClass:  {"1": "11", "1000": "3", "2000": "3", "1001": "9", "10000": "3"},
+				entSerial: {"1": "", "1000": "FOC1111AAAA", "2000": "FOC2222BBBB", "1001": "PSU3", "10000": "FOC1111AAAA"},
+				entModel:  {"1": "c93xx Stack", "1000": "C9300-48P ", "2000": "C9300-24P", "1001": "PWR"},
+			}},
+			map[string]string{"model": "C9300-48P", "version": "17.12.4", "serial": "FOC1111AAAA", "serials": "FOC1111AAAA,FOC2222BBBB"},
+		},
+		"an old image without serials": {
+			"cisco_ios",
+			snmp.System{Descr: "Cisco IOS Software, C2960 Software (C2960-LANBASEK9-M), Version 12.2(55)SE7, RELEASE SOFTWARE (fc1)"},
+			fakeAgent{},
+			map[string]string{"model": "C2960", "version": "12.2(55)SE7"},
+		},
+		"an EOS leaf": {
+			"arista_eos",
+			snmp.System{Descr: "Arista Networks EOS version 4.28.6.1M running on an Arista Networks DCS-7050QX-32S"},
+			fakeAgent{cells: map[string]string{entSerial + ".1": "JPE11112222"}, columns: map[string]map[string]string{entClass: {"1": "3"}, entModel: {"1": "DCS-7050QX-32S"}}},
+			map[string]string{"model": "DCS-7050QX-32S", "version": "4.28.6.1M", "serial": "JPE11112222"},
+		},
+		"a virtual EOS": {
+			"arista_eos",
+			snmp.System{Descr: "Arista Networks EOS version 4.32.0F running on an Arista vEOS-lab"},
+			fakeAgent{cells: map[string]string{entSerial + ".1": "N/A"}},
+			map[string]string{"model": "vEOS-lab", "version": "4.32.0F"},
+		},
+		"a Junos virtual chassis": {
+			"juniper_junos",
+			snmp.System{Descr: "Juniper Networks, Inc. ex4200-48p internet router, kernel JUNOS 11.4R1.6 #0: 2011-11-15 11:14:01 UTC"},
+			fakeAgent{
+				cells:   map[string]string{"1.3.6.1.4.1.2636.3.1.2.0": "Virtual Chassis Ethernet Switch", "1.3.6.1.4.1.2636.3.1.3.0": "BM0011112222"},
+				columns: map[string]map[string]string{"1.3.6.1.4.1.2636.3.40.1.4.1.1.1.2": {"0": "BM0011112222", "1": "BM0033334444"}},
+			},
+			map[string]string{"model": "ex4200-48p", "version": "11.4R1.6", "serial": "BM0011112222", "serials": "BM0011112222,BM0033334444"},
+		},
+		"a Junos router": {
+			"juniper_junos",
+			snmp.System{Descr: "core router"},
+			fakeAgent{cells: map[string]string{"1.3.6.1.4.1.2636.3.1.2.0": "Juniper MX480 Internet Backbone Router", "1.3.6.1.4.1.2636.3.1.3.0": "JN1111AAAA"}},
+			map[string]string{"model": "MX480", "serial": "JN1111AAAA"},
+		},
+		"a FortiGate pair": {
+			"fortinet_fortios",
+			snmp.System{},
+			fakeAgent{
+				cells: map[string]string{
+					entModel + ".1": "FGT_60F", "1.3.6.1.4.1.12356.101.4.1.1.0": "v7.2.5,build1517,230606", "1.3.6.1.4.1.12356.100.1.1.1.0": "FGT60F0000000001",
+				},
+				columns: map[string]map[string]string{"1.3.6.1.4.1.12356.101.13.2.1.1.2": {"2": "FGT60F0000000002", "1": "FGT60F0000000001"}},
+			},
+			map[string]string{"model": "FGT_60F", "version": "7.2.5", "serial": "FGT60F0000000001", "ha_serials": "FGT60F0000000001,FGT60F0000000002"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, _ := s.ByName(tt.platform)
+			facts, err := d.Facts(t.Context(), tt.agent, tt.sys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]string{}
+			for _, f := range facts {
+				got[f.Name] = f.Value
+				if f.Source == "" {
+					t.Errorf("%s has no source", f.Name)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("Facts() (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFactsNameTheCellTheyCameFrom(t *testing.T) {
+	d, _ := definitions(t).ByName("cisco_ios")
+	facts, _ := d.Facts(t.Context(), fakeAgent{columns: map[string]map[string]string{entClass: {"1001": "3"}, entSerial: {"1001": "FOC1"}}}, snmp.System{})
+	want := []Fact{
+		{Name: "serial", Value: "FOC1", Source: "ENTITY-MIB::entPhysicalSerialNum.1001"},
+		{Name: "serials", Value: "FOC1", Source: "ENTITY-MIB::entPhysicalSerialNum"},
+	}
+	if diff := cmp.Diff(want, facts); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// An agent that withholds a table is passed over; a session that is over ends it.
+func TestFactsGoOnWithoutATable(t *testing.T) {
+	d, _ := definitions(t).ByName("cisco_ios")
+	sys := snmp.System{Descr: "Cisco IOS Software, C2960 Software (C), Version 12.2(55)SE7, RELEASE"}
+	facts, err := d.Facts(t.Context(), fakeAgent{fail: &collector.Error{Kind: collector.ErrIncomplete}}, sys)
+	if err != nil || len(facts) != 2 {
+		t.Errorf("Facts() = %v, %v", facts, err)
+	}
+	if _, err := d.Facts(t.Context(), fakeAgent{fail: &collector.Error{Kind: collector.ErrTimedOut}}, sys); !errors.Is(err, collector.ErrTimedOut) {
+		t.Errorf("Facts() after a timeout: %v", err)
+	}
+	if _, err := d.Facts(t.Context(), fakeAgent{fail: context.Canceled}, sys); !errors.Is(err, context.Canceled) {
+		t.Errorf("Facts() after a stop: %v", err)
+	}
+}
+
+func TestAnonymousValuesAreNoFacts(t *testing.T) {
+	for _, v := range []string{"", " ", "0", "N/A", "n/a", "Not Specified", "unknown", "None", "00000000", "--", "BUILTIN", "To be filled by O.E.M.", "\x00\x00"} {
+		if got := telling(v); got != "" {
+			t.Errorf("telling(%q) = %q", v, got)
+		}
+	}
+	if got := telling(" FOC1111AAAA\x00"); got != "FOC1111AAAA" {
+		t.Errorf("telling() = %q", got)
+	}
+}
+
+func TestFactsFromTexts(t *testing.T) {
+	for _, f := range fixtures(t) {
+		got := map[string]string{}
+		for _, x := range f.def.TextFacts(f.parts) {
+			got[x.Name] = x.Value
+		}
+		want := map[string]map[string]string{
+			"arista_eos":       {"hostname": "leaf1"},
+			"cisco_ios":        {"hostname": "acc-sw1"},
+			"cisco_iosxe":      {"hostname": "cat9300-a1"},
+			"fortinet_fortios": {"hostname": "fw1", "model": "FGT60F", "version": "7.4.4"},
+			"frr":              {"hostname": "core1", "version": "8.4.4"},
+			"juniper_junos":    {"hostname": "mx1"},
+		}[f.def.Name]
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", f.def.Name, diff)
+		}
+	}
+}
