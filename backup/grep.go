@@ -112,7 +112,7 @@ func (b *Backups) newestOf(ctx context.Context, dev inventory.Device) (VersionTe
 	if err != nil {
 		return v, false, err
 	}
-	if r, ok := b.rules(v.Platform); ok && v.Rules != r.Spec().Revision {
+	if r, ok := b.rules(v.Platform); ok && v.Derived != r.Spec().Revision {
 		v, err = b.today(ctx, dev.ID, ground.Newest, r)
 	}
 	return v, true, err

@@ -77,6 +77,9 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 	if err != nil {
 		return result, fmt.Errorf("read what stands: %w", err)
 	}
+	if err := b.allowWayBack(ctx, rules, &stand, &c.Capture); err != nil {
+		return result, err
+	}
 	if c.Proofs, err = judge(rules, stand, &c.Capture); err != nil {
 		e, known := b.masked(dev, rules, err)
 		if !known {
@@ -111,6 +114,23 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 	}
 	running, startup := savedTexts(c.Texts)
 	return result, b.drift(ctx, dev, rules, stand, commit, newest(previous, commit.Version), running, startup)
+}
+
+// allowWayBack takes the size of the last good text out of the judgement where a
+// much smaller one is, line by line, the approved version: someone took back a
+// large change, and no text that was cut looks like that. All proofs stay.
+func (b *Backups) allowWayBack(ctx context.Context, rules rules, stand *Ground, c *Capture) error {
+	if stand.Approved == 0 || len(c.running()) >= (stand.LastGoodSize+1)/2 || blank(c.running()) {
+		return nil
+	}
+	approved, err := b.today(ctx, c.DeviceID, stand.Approved, rules)
+	if err != nil {
+		return fmt.Errorf("read the approved version %d: %w", stand.Approved, err)
+	}
+	if parts := derive(rules, b.key, c.Texts); len(parts) > 0 && !differ(approved.Parts, parts).differs {
+		stand.LastGoodSize = len(c.running())
+	}
+	return nil
 }
 
 // judge holds a capture against its platform's proofs and against what stands.
@@ -197,7 +217,7 @@ func redacted(rules rules, key, raw []byte) []byte { return rules.Redact(rules.N
 // rules alone must neither make a version nor an alert.
 func (b *Backups) today(ctx context.Context, device int64, number int, rules rules) (VersionTexts, error) {
 	v, err := b.store.VersionTexts(ctx, device, number, false)
-	if err != nil || (v.Rules == rules.Spec().Revision && v.Platform == rules.Spec().Name) {
+	if err != nil || (v.Derived == rules.Spec().Revision && v.Platform == rules.Spec().Name) {
 		return v, err
 	}
 	if v, err = b.store.VersionTexts(ctx, device, number, true); err != nil {
@@ -206,6 +226,7 @@ func (b *Backups) today(ctx context.Context, device int64, number int, rules rul
 	for i := range v.Parts {
 		v.Parts[i].Redacted = redacted(rules, b.key, v.Parts[i].Raw)
 	}
+	v.Derived = rules.Spec().Revision
 	return v, nil
 }
 

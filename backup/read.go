@@ -48,7 +48,7 @@ func (b *Backups) Text(ctx context.Context, device int64, w Which, by string) ([
 	}
 	rules, ok := b.rules(platformName)
 	switch {
-	case ok && (stored == nil || stored.Rules != rules.Spec().Revision):
+	case ok && (stored == nil || stored.derived != rules.Spec().Revision):
 		return outwardLine(redacted(rules, b.key, raw)), nil // today's rules hide what older ones did not know
 	case stored != nil:
 		return outwardLine(stored.text), nil
@@ -58,8 +58,8 @@ func (b *Backups) Text(ctx context.Context, device int64, w Which, by string) ([
 
 // storedText is a redacted text with the rules that made it.
 type storedText struct {
-	Rules string
-	text  []byte
+	derived string
+	text    []byte
 }
 
 // find reads the raw text that w means, and the redacted one where it is stored.
@@ -92,7 +92,7 @@ func (b *Backups) find(ctx context.Context, device int64, w Which) (raw []byte, 
 		if p.Part != w.Part && (w.Part != "" || i != 0) {
 			continue
 		}
-		raw, stored = p.Raw, &storedText{v.Rules, p.Redacted}
+		raw, stored = p.Raw, &storedText{v.Derived, p.Redacted}
 		if w.Version == 0 && w.Raw {
 			c, err := b.store.CaptureTexts(ctx, ground.LastGood)
 			if err != nil {

@@ -41,6 +41,13 @@ type Store interface {
 	// the data directory, and proves it: an error after the removal names the file
 	// where some were found. What else hangs on those texts is packed anew.
 	PurgeVersion(ctx context.Context, deviceID int64, number int, audit Audit, at time.Time) error
+	// Derivations lists under which rules the redacted texts of all versions stand.
+	Derivations(ctx context.Context) ([]Derivation, error)
+	// PutDerived replaces the redacted texts of versions of a device, and notes
+	// their Derived.
+	PutDerived(ctx context.Context, deviceID int64, versions []VersionTexts) error
+	// Rewrite frees the file of what was removed from it.
+	Rewrite(ctx context.Context) error
 	// AuditRawRead writes down who read a raw text, and returns when that is on disk.
 	AuditRawRead(ctx context.Context, at time.Time, who, device, detail string) error
 }
@@ -77,14 +84,24 @@ type Standing struct {
 type VersionTexts struct {
 	Version
 	Platform string // name of the definition that it was read with
+	Derived  string // revision of the rules under which Redacted stands
 	Parts    []VersionPart
+}
+
+// Derivation tells that a device has versions, the first of which is First,
+// whose redacted texts stand under a revision of the rules.
+type Derivation struct {
+	DeviceID int64
+	Platform string
+	Derived  string
+	First    int
 }
 
 // VersionPart is one text of a version.
 type VersionPart struct {
 	Part     string
 	Role     platform.Role
-	Redacted []byte // with tokens; derived under Version.Rules
+	Redacted []byte // with tokens; derived under VersionTexts.Derived
 	Raw      []byte // as the device sent it; nil where it was not asked for
 }
 

@@ -131,6 +131,21 @@ func TestBelowHalfTheLastGoodSizeIsQuarantined(t *testing.T) {
 	h.want(backup.Unchanged, 2, config("hostname r1"))
 }
 
+func TestTheWayBackToTheApprovedTextIsPlausibleHoweverMuchSmaller(t *testing.T) {
+	h := newHouse(t, "r1")
+	small, large := config("hostname r1", "interface Gi1"), config("hostname r1", "interface Gi1", strings.Repeat("bulk\n", 200))
+	h.want(backup.Stored, 1, small)
+	h.want(backup.Stored, 2, large)
+	h.want(backup.Stored, 3, small)
+	h.wantDrift("")
+	h.want(backup.Stored, 4, large)
+	// Another small text is not the way back, and neither is a part of the approved one.
+	for _, text := range []string{config("hostname r1"), config("hostname r1", "interface Gi2"), strings.TrimSuffix(small, "end\n")} {
+		h.want(backup.Quarantined, 4, text)
+	}
+	h.sound()
+}
+
 func TestEmptyTextIsNeverGood(t *testing.T) {
 	for name, text := range map[string]string{"nothing": "", "blanks": " \n\t\n", "line ends": "\n\n\n"} {
 		t.Run(name, func(t *testing.T) {

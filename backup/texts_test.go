@@ -365,3 +365,52 @@ func TestSmallChangeCostsLittle(t *testing.T) {
 	}
 	h.sound()
 }
+
+func TestBetterRulesHideWhatOlderOnesStoredInTheClear(t *testing.T) {
+	h := newHouse(t, "r1", "r2")
+	h.box().answers["/startup"] = config("a", "community public-one")
+	for i := range 35 { // over one key frame
+		h.want(backup.Stored, i+1, config("a", "community public-one", fmt.Sprintf("ntp server 192.0.2.%d", i), strings.Repeat("interface x\n", 50)))
+	}
+	h.want(backup.Stored, 36, config("a", "community public-two", "ntp", strings.Repeat("interface x\n", 50)))
+	h.takeOf(1, config("nothing to hide"))
+	want, log := map[int]string{}, h.logOf()
+	for v := 1; v <= 36; v++ {
+		want[v] = h.text(backup.Which{Version: v, Raw: true})
+	}
+	drift, last := h.drift(), h.last()
+
+	h.rules.revision, h.rules.secrets = "2", []string{"password", "community"}
+	n, err := h.backups.Rederive(t.Context())
+	if err != nil || n != 37 {
+		t.Fatalf("%d versions, %v", n, err)
+	}
+	h.sound()
+	for v, text := range want {
+		if got := h.text(backup.Which{Version: v, Raw: true}); got != text {
+			t.Errorf("the raw text of version %d is another one", v)
+		}
+		stored, err := h.store.VersionTexts(t.Context(), h.id(), v, false)
+		if err != nil || bytes.Contains(stored.Parts[0].Redacted, []byte("public")) {
+			t.Errorf("version %d is stored as %q, %v", v, stored.Parts[0].Redacted, err)
+		}
+	}
+	if h.last() != last || h.drift() != drift || h.logOf() != log {
+		t.Errorf("it made events, drift or versions: %s, was %s", h.logOf(), log)
+	}
+	if n, err := h.backups.Rederive(t.Context()); err != nil || n != 0 {
+		t.Errorf("again: %d, %v", n, err)
+	}
+	h.want(backup.Unchanged, 36, config("a", "community public-two", "ntp", strings.Repeat("interface x\n", 50)))
+	h.sound()
+}
+
+// logOf is what config log tells of the first device.
+func (h *house) logOf() string {
+	h.t.Helper()
+	vs, err := h.backups.Versions(h.t.Context(), h.id())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return fmt.Sprint(vs)
+}

@@ -21,7 +21,7 @@ import (
 // rewritten without its free pages and the write-ahead log is cut, and all files
 // of the database in the directory are searched for what was there.
 func (s *Store) PurgeVersion(ctx context.Context, deviceID int64, number int, audit backup.Audit, at time.Time) error {
-	p := &purge{device: deviceID, number: number}
+	p := &purge{refit: newRefit(deviceID), number: number}
 	if err := s.view(ctx, func(tx *sql.Tx) error { return s.planPurge(tx, p) }); err != nil {
 		return err
 	}
@@ -42,18 +42,11 @@ func (s *Store) PurgeVersion(ctx context.Context, deviceID int64, number int, au
 
 // purge is what a purge will do.
 type purge struct {
-	device  int64
+	refit
 	number  int
 	version int64
-	capture int64               // whose texts go with the version; 0: none
-	doomed  map[int64]bool      // texts
-	anew    map[int64]*repacked // texts that are packed against doomed ones
-	traces  [][]byte            // pieces of what must not be found any more
-}
-
-type repacked struct {
-	blob []byte
-	base int64 // 0: none
+	capture int64    // whose texts go with the version; 0: none
+	traces  [][]byte // pieces of what must not be found any more
 }
 
 func (s *Store) planPurge(tx *sql.Tx, p *purge) error {
@@ -68,7 +61,6 @@ WHERE t.device_id = ?1
     OR t.id IN (SELECT raw_id FROM capture_part WHERE capture_id = ?3))
   AND NOT EXISTS (SELECT 1 FROM version_part v WHERE v.version_id <> ?2 AND (v.redacted_id = t.id OR v.raw_id = t.id))
   AND NOT EXISTS (SELECT 1 FROM capture_part c WHERE c.capture_id <> ?3 AND c.raw_id = t.id)`
-	const needy = `SELECT id FROM text WHERE base_id = ?1 ORDER BY id`
 	err := tx.QueryRow(version, p.device, p.number).Scan(&p.version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("version %d of device %d: %w", p.number, p.device, backup.ErrNotStored)
@@ -89,12 +81,10 @@ WHERE t.device_id = ?1
 	if err != nil {
 		return err
 	}
-	p.doomed, p.anew = map[int64]bool{}, map[int64]*repacked{}
 	for _, id := range ids {
 		p.doomed[id] = true
 	}
-	frames := map[string]*packedText{} // part → the new key frame
-	var shared [][]byte                // traces of redacted texts
+	var shared [][]byte // traces of redacted texts
 	for _, id := range ids {
 		row, err := readText(tx, id)
 		if err != nil {
@@ -105,18 +95,9 @@ WHERE t.device_id = ?1
 		} else {
 			shared = append(shared, traces(row.blob)...)
 		}
-		hanging, err := idsOf(tx, needy, id)
-		if err != nil {
-			return err
-		}
-		for _, h := range hanging {
-			if p.doomed[h] {
-				continue
-			}
-			if err := s.repack(tx, p, h, frames); err != nil {
-				return fmt.Errorf("pack text %d anew: %w", h, err)
-			}
-		}
+	}
+	if err := s.repackHanging(tx, &p.refit); err != nil {
+		return err
 	}
 	for _, t := range shared {
 		lives, err := p.lives(tx, t)
@@ -154,60 +135,13 @@ func (p *purge) lives(tx *sql.Tx, trace []byte) (bool, error) {
 	return false, nil
 }
 
-// repack packs a text against another one than before: a redacted one against
-// the first of its part that was packed anew, a raw one against nothing.
-func (s *Store) repack(tx *sql.Tx, p *purge, id int64, frames map[string]*packedText) error {
-	row, err := readText(tx, id)
-	if err != nil {
-		return err
-	}
-	text, err := s.text(tx, id)
-	if err != nil {
-		return err
-	}
-	if row.kind == "raw" {
-		blob, err := s.packRaw(nil, text, rawIdentity(row.deviceID, row.part, row.address))
-		p.anew[id] = &repacked{blob: blob}
-		return err
-	}
-	frame := frames[row.part]
-	if frame == nil {
-		blob, _, err := packRedacted(keyframe{}, text)
-		frames[row.part] = &packedText{id: id, text: text, blob: blob}
-		p.anew[id] = &repacked{blob: blob}
-		return err
-	}
-	blob, whole, err := packRedacted(keyframe{Text: frame.text, Size: len(frame.blob)}, text)
-	p.anew[id] = &repacked{blob: blob, base: frame.id}
-	if whole {
-		p.anew[id].base = 0
-	}
-	return err
-}
-
 // apply runs inside the writer.
 func (p *purge) apply(tx *sql.Tx, who string, at time.Time) error {
-	const again = `UPDATE text SET blob = ?2, base_id = nullif(?3, 0) WHERE id = ?1`
-	const pieces = `DELETE FROM text_piece WHERE text_id = ?1`
-	const piece = `INSERT INTO text_piece (text_id, n, blob) VALUES (?1, ?2, ?3)`
 	const unlink = `UPDATE capture_part SET raw_id = NULL WHERE capture_id IN (?1, (SELECT capture_id FROM version WHERE id = ?2))`
 	const version = `DELETE FROM version WHERE id = ?1`
 	const noted = `INSERT INTO purged_version (device_id, number, at, who) VALUES (?1, ?2, ?3, ?4)`
-	const text = `DELETE FROM text WHERE id = ?1`
-	for id, r := range p.anew {
-		first, rest := cut(r.blob)
-		if _, err := tx.Exec(again, id, first, r.base); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(pieces, id); err != nil {
-			return err
-		}
-		for n := 1; len(rest) > 0; n++ {
-			first, rest = cut(rest)
-			if _, err := tx.Exec(piece, id, n, first); err != nil {
-				return err
-			}
-		}
+	if err := p.refit.write(tx); err != nil {
+		return err
 	}
 	if _, err := tx.Exec(unlink, p.capture, p.version); err != nil {
 		return err
@@ -218,28 +152,7 @@ func (p *purge) apply(tx *sql.Tx, who string, at time.Time) error {
 	if _, err := tx.Exec(noted, p.device, p.number, ms(at), orMuster(who)); err != nil {
 		return err
 	}
-	// Raw texts are packed against redacted ones, never the reverse, and doomed
-	// texts may be packed against each other: leaves first.
-	for len(p.doomed) > 0 {
-		before := len(p.doomed)
-		for id := range p.doomed {
-			var needed bool
-			if err := tx.QueryRow("SELECT EXISTS (SELECT 1 FROM text WHERE base_id = ?1)", id).Scan(&needed); err != nil {
-				return err
-			}
-			if needed {
-				continue
-			}
-			if _, err := tx.Exec(text, id); err != nil {
-				return err
-			}
-			delete(p.doomed, id)
-		}
-		if len(p.doomed) == before {
-			return fmt.Errorf("%d texts of version %d are needed by others", before, p.number)
-		}
-	}
-	return sweepTexts(tx, p.device)
+	return p.refit.drop(tx)
 }
 
 // rewrite copies the database over itself without free pages, and cuts the

@@ -22,6 +22,7 @@ type packedText struct {
 	text          []byte
 	address, blob []byte
 	base          *packedText // nil: packed against nothing
+	since         int         // texts packed against it in the same refit
 }
 
 // rawIdentity is what a sealed raw text is bound to for ever.
@@ -106,7 +107,6 @@ WHERE device_id = ?1 AND kind = 'redacted' AND part = ?2 ORDER BY id DESC LIMIT 
 func (t *packedText) insert(tx *sql.Tx, deviceID int64) error {
 	const insert = `
 INSERT INTO text (device_id, kind, part, address, base_id, size, blob) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`
-	const piece = `INSERT INTO text_piece (text_id, n, blob) VALUES (?1, ?2, ?3)`
 	if t.id != 0 {
 		return nil
 	}
@@ -122,10 +122,17 @@ INSERT INTO text (device_id, kind, part, address, base_id, size, blob) VALUES (?
 	if t.id, err = res.LastInsertId(); err != nil {
 		return err
 	}
+	return insertPieces(tx, t.id, rest)
+}
+
+// insertPieces writes what of a packed text is over the first 16 MB.
+func insertPieces(tx *sql.Tx, id int64, rest []byte) error {
+	const piece = `INSERT INTO text_piece (text_id, n, blob) VALUES (?1, ?2, ?3)`
 	for n := 1; len(rest) > 0; n++ {
-		first, rest = cut(rest)
-		if _, err := tx.Exec(piece, t.id, n, first); err != nil {
-			return fmt.Errorf("write %s text of part %s: %w", t.kind, t.part, err)
+		var next []byte
+		next, rest = cut(rest)
+		if _, err := tx.Exec(piece, id, n, next); err != nil {
+			return fmt.Errorf("write piece %d of text %d: %w", n, id, err)
 		}
 	}
 	return nil

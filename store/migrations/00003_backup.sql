@@ -80,7 +80,8 @@ CREATE TABLE version (
     reason        TEXT    NOT NULL CHECK (reason IN ('first', 'changed', 'secret changed', 'accepted from quarantine', 'imported')),
     lines_added   INTEGER NOT NULL,  -- against the version before it
     lines_removed INTEGER NOT NULL,
-    rules         TEXT    NOT NULL,  -- revision under which its redacted texts were derived
+    rules         TEXT    NOT NULL,  -- revision of the rules that made it
+    derived       TEXT    NOT NULL,  -- revision under which its redacted texts stand here
     digest        BLOB    NOT NULL,  -- SHA-256 of the raw first part, sealed: in the clear, guessed secrets could be tried against it
     UNIQUE (device_id, number)
 ) STRICT;
