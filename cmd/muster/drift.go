@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"muster/backup"
+	"muster/collector"
 	"muster/internal/api"
 )
 
@@ -31,19 +32,34 @@ func (c *driftCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		if c.Output == "table" && len(d) > 0 {
-			switch d[0].Kind {
-			case backup.DriftUnsaved:
-				fmt.Fprintf(s.stderr, "muster config diff %s --unsaved shows the lines\n", d[0].Device)
-			case backup.DriftOffBaseline:
-				fmt.Fprintf(s.stderr, "muster config diff %s --baseline shows the lines\n", d[0].Device)
-			default:
-				fmt.Fprintf(s.stderr, "muster config diff %s shows the lines, muster config approve %s accepts them\n", d[0].Device, d[0].Device)
-			}
+		if c.Output == "table" {
+			advise(s, d)
 		}
 		if c.ExitCode && len(d) > 0 {
 			return exitCode(exitDrift)
 		}
 		return nil
 	})
+}
+
+// advise says once for each kind of drift how to see it and how to end it.
+func advise(s *session, drifts []backup.Drift) {
+	said := map[backup.DriftKind]bool{}
+	for _, d := range drifts {
+		if said[d.Kind] {
+			continue
+		}
+		said[d.Kind] = true
+		name := collector.Escape(d.Device)
+		switch d.Kind {
+		case backup.DriftUnsaved:
+			fmt.Fprintf(s.stderr, "unsaved: muster config diff %s --unsaved shows the lines; save them on the device\n", name)
+		case backup.DriftOffBaseline:
+			fmt.Fprintf(s.stderr, "off-baseline: muster config diff %s --baseline shows the lines; muster config baseline %s pins the newest version\n", name, name)
+		case backup.DriftPending:
+			fmt.Fprintf(s.stderr, "pending: a candidate that is not committed, or a commit that waits for its confirmation; commit it on the device\n")
+		default:
+			fmt.Fprintf(s.stderr, "changed: muster config diff %s shows the lines; muster config approve %s says that they are right\n", name, name)
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -39,9 +40,9 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 
 // globals are the flags that every verb has.
 type globals struct {
-	Dir    string `help:"Data directory: muster.db, lock and socket." placeholder:"DIR"`
-	Config string `help:"Settings file." placeholder:"FILE"`
-	Key    string `help:"Master key file." placeholder:"FILE" env:"MUSTER_KEY_FILE"`
+	Dir    string `help:"Data directory: muster.db, lock and socket." placeholder:"DIR" env:"MUSTER_DIR"`
+	Config string `help:"Settings file." placeholder:"FILE" env:"MUSTER_CONFIG"`
+	Key    string `help:"Master key file ($MUSTER_KEY: the file, or the key itself)." placeholder:"FILE"`
 }
 
 type command struct {
@@ -82,7 +83,8 @@ type session struct {
 }
 
 func (s *session) options() app.Options {
-	return app.Options{Dir: s.Dir, Config: s.Config, Key: s.Key, Version: version, Stderr: s.stderr}
+	// A verb says itself how its work went.
+	return app.Options{Dir: s.Dir, Config: s.Config, Key: s.Key, Version: version, Stderr: s.stderr, Log: slog.LevelError}
 }
 
 // client connects to the process that holds the data directory, or becomes it

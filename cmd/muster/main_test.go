@@ -1,13 +1,21 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"io/fs"
+	"net"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -15,7 +23,21 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"muster": main})
+	testscript.Main(m, map[string]func(){"muster": recorded})
+}
+
+// recorded is main; what it prints is also added to the file $RECORD, so that a
+// script can look for secrets in all of it.
+func recorded() {
+	name := os.Getenv("RECORD")
+	if name == "" {
+		main()
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	os.Exit(run(os.Args[1:], os.Stdin, io.MultiWriter(os.Stdout, f), io.MultiWriter(os.Stderr, f)))
 }
 
 // TestScripts runs our main as a user would, against a simulated network where
@@ -26,55 +48,53 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("HOME", e.WorkDir+"/home")
-			e.Setenv("XDG_STATE_HOME", "")
-			e.Setenv("XDG_CONFIG_HOME", "")
-			e.Setenv("M", "muster --dir "+e.WorkDir+"/data --config "+e.WorkDir+"/muster.yaml --key "+e.WorkDir+"/muster.key")
-			e.Setenv("NO_COLOR", "1")
+			for k, v := range map[string]string{
+				"HOME": e.WorkDir + "/home", "XDG_STATE_HOME": "", "XDG_CONFIG_HOME": "", "XDG_RUNTIME_DIR": "",
+				"MUSTER_DIR": e.WorkDir + "/data", "MUSTER_CONFIG": e.WorkDir + "/muster.yaml", "MUSTER_KEY": e.WorkDir + "/muster.key",
+				// The lab's secrets, for flags that take a secret from the environment.
+				"COMMUNITY": lab.Community, "PASSWORD": lab.Password, "ENABLE": lab.Enable,
+				"SNMP_USER": lab.SNMPUserName, "AUTH": lab.AuthPassword, "PRIV": lab.PrivPassword, "USER": lab.User,
+				"NO_COLOR": "1", "RECORD": e.WorkDir + "/.said",
+			} {
+				e.Setenv(k, v)
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"lab":   labCmd,
-			"exits": exitsCmd,
+			"lab":    labCmd,
+			"exits":  exitsCmd,
+			"await":  awaitCmd,
+			"signal": signalCmd,
+			"listen": listenCmd,
+			"fill":   fillCmd,
+			"save":   saveCmd,
 		},
 	})
 }
 
-// labCmd: lab start [NAME=PLATFORM …] starts a simulated network; lab CONTROL
-// NAME [ARG] changes it. The addresses are in $NAME, the ports in $SNMP_PORT and
-// $SSH_PORT, the whole network in $PREFIX.
+// labs are the networks of the scripts, by *testscript.TestScript: scripts run
+// side by side.
+var labs sync.Map
+
+// labCmd: lab start [NAME=PLATFORM …] starts a simulated network; PLATFORM may
+// also be rogue, nosnmp (FRR without an agent) and v3 (IOS-XE that speaks SNMPv3
+// only, with an enable password). lab CONTROL NAME [ARG] changes it. Addresses
+// are in $NAME, the ports in $SNMP_PORT and $SSH_PORT, the network in
+// $PREFIX, the devices' own addresses in $RANGE.
 func labCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: lab start|CONTROL …")
 	}
 	if args[0] == "start" {
-		o := lab.Options{SharedHostKey: true}
-		for _, a := range args[1:] {
-			name, platform, _ := strings.Cut(a, "=")
-			d := lab.Device{Name: name, Platform: lab.Platform(platform)}
-			switch platform {
-			case "rogue":
-				d.Platform, d.Rogue = lab.IOSXE, true
-			case "nosnmp":
-				d.Platform, d.NoSNMP = lab.FRR, true
-			}
-			o.Devices = append(o.Devices, d)
-		}
-		n, err := lab.Start(context.Background(), o)
-		ts.Check(err)
-		ts.Defer(func() { _ = n.Close() })
-		labs.Store(ts, n)
-		for _, d := range n.Devices() {
-			ts.Setenv(d.Name, n.Addr(d.Name).String())
-		}
-		ts.Setenv("SNMP_PORT", strconv.Itoa(int(n.SNMPPort())))
-		ts.Setenv("SSH_PORT", strconv.Itoa(int(n.SSHPort())))
-		ts.Setenv("PREFIX", n.Prefix().String())
+		startLab(ts, args[1:])
 		return
 	}
-	v, _ := labs.Load(ts)
-	n := v.(*lab.Network)
-	name := args[1]
+	v, ok := labs.Load(ts)
+	if !ok || len(args) < 2 {
+		ts.Fatalf("usage: lab start, then lab CONTROL NAME [ARG]")
+	}
+	n, name := v.(*lab.Network), args[1]
+	on := len(args) > 2 && args[2] == "on"
 	switch args[0] {
 	case "change":
 		n.Change(name)
@@ -89,44 +109,87 @@ func labCmd(ts *testscript.TestScript, neg bool, args []string) {
 	case "resume":
 		ts.Check(n.Resume(name))
 	case "truncate":
-		n.Truncate(name, args[2] == "on")
+		n.Truncate(name, on)
 	case "reject":
-		n.RejectLogin(name, args[2] == "on")
+		n.RejectLogin(name, on)
 	case "rekey":
 		ts.Check(n.Rekey(name))
-	case "config": // writes what the device would show to a file
+	case "freeze":
+		n.Freeze(name, lab.Stage(args[2]))
+	case "shown": // writes what the device printed last to a file
 		ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(n.Shown(name)), 0o600))
-	case "secrets": // none of the device's secrets is in the file
-		text := ts.ReadFile(args[2])
-		for _, s := range n.Secrets(name) {
-			if strings.Contains(text, s) {
-				ts.Fatalf("%s holds a secret of %s in clear", args[2], name)
-			}
+	case "silent": // nobody logged in, and nobody sent a password
+		if logins := n.LoginLog(name); len(logins) > 0 || n.PasswordSeen(name) {
+			ts.Fatalf("%s was logged in to: %v", name, logins)
 		}
-	case "untouched":
-		if n.PasswordSeen(name) {
-			ts.Fatalf("%s was sent a password", name)
+	case "logins": // exactly so many, rejected ones too
+		if got := strconv.Itoa(len(n.LoginLog(name))); got != args[2] {
+			ts.Fatalf("%s saw %s logins, not %s: %v", name, got, args[2], n.LoginLog(name))
 		}
-	case "rejections": // at most so many
-		most, err := strconv.Atoi(args[2])
-		ts.Check(err)
-		rejected := 0
-		for _, l := range n.LoginLog(name) {
-			if !l.Accepted && l.Method != "none" && l.Method != "publickey" {
-				rejected++
-			}
-		}
-		if rejected > most {
-			ts.Fatalf("%s saw %d rejected logins, at most %d are allowed", name, rejected, most)
+	case "secrets": // nothing of it is in clear in these files or folders
+		secrets := append(n.Secrets(name), lab.Password, lab.Enable, lab.Community, lab.AuthPassword, lab.PrivPassword)
+		for _, place := range args[2:] {
+			noSecrets(ts, ts.MkAbs(place), secrets)
 		}
 	default:
 		ts.Fatalf("unknown control %s", args[0])
 	}
 }
 
-// labs are the networks of the scripts, by *testscript.TestScript: scripts run
-// side by side.
-var labs sync.Map
+func startLab(ts *testscript.TestScript, specs []string) {
+	o := lab.Options{SharedHostKey: true}
+	for _, spec := range specs {
+		name, platform, _ := strings.Cut(spec, "=")
+		d := lab.Device{Name: name, Platform: lab.Platform(platform)}
+		switch platform {
+		case "rogue":
+			d.Platform, d.Rogue = lab.IOSXE, true
+		case "nosnmp":
+			d.Platform, d.NoSNMP = lab.FRR, true
+		case "v3":
+			d.Platform, d.Enable = lab.IOSXE, lab.Enable
+			d.SNMPUsers = []lab.SNMPUser{{Name: lab.SNMPUserName, Auth: "sha256", AuthPassword: lab.AuthPassword, Priv: "aes", PrivPassword: lab.PrivPassword}}
+		}
+		o.Devices = append(o.Devices, d)
+	}
+	n, err := lab.Start(context.Background(), o)
+	ts.Check(err)
+	ts.Defer(func() { _ = n.Close() })
+	labs.Store(ts, n)
+	for _, d := range n.Devices() {
+		ts.Setenv(d.Name, n.Addr(d.Name).String())
+	}
+	ts.Setenv("SNMP_PORT", strconv.Itoa(int(n.SNMPPort())))
+	ts.Setenv("SSH_PORT", strconv.Itoa(int(n.SSHPort())))
+	ts.Setenv("PREFIX", n.Prefix().String())
+	if d := n.Devices(); len(d) > 0 { // sweeping a whole /24 politely takes seconds
+		ts.Setenv("RANGE", n.Addr(d[0].Name).String()+"-"+n.Addr(d[len(d)-1].Name).String())
+	}
+}
+
+// noSecrets looks through a file, or all files of a folder.
+func noSecrets(ts *testscript.TestScript, place string, secrets []string) {
+	files := 0
+	ts.Check(filepath.WalkDir(place, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		files++
+		for _, s := range secrets {
+			if bytes.Contains(text, []byte(s)) {
+				return fmt.Errorf("%s holds the secret %q in clear", name, s)
+			}
+		}
+		return nil
+	}))
+	if files == 0 {
+		ts.Fatalf("%s holds no file to look through", place)
+	}
+}
 
 // exitsCmd: exits CODE PROGRAM ARG… runs it and checks the code.
 func exitsCmd(ts *testscript.TestScript, neg bool, args []string) {
@@ -141,4 +204,75 @@ func exitsCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("%s exits with %s, not %s", strings.Join(args[1:], " "), got, args[0])
 	}
+}
+
+// awaitCmd: await REGEXP PROGRAM ARG… runs the program until its standard output
+// matches. await FILE waits until a file is there.
+func awaitCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: await FILE, or await REGEXP PROGRAM ARG…")
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		if len(args) == 1 {
+			if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+				return
+			}
+		} else {
+			_ = ts.Exec(args[1], args[2:]...)
+			if regexp.MustCompile(args[0]).MatchString(ts.ReadFile("stdout")) {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s never came", strings.Join(args, " "))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// signalCmd: signal NAME HUP|TERM|INT sends a signal to the process of a data
+// directory, found by its lock file.
+func signalCmd(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}
+	if neg || len(args) != 2 || signals[args[1]] == 0 {
+		ts.Fatalf("usage: signal DIR HUP|TERM|INT|KILL")
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(filepath.Join(args[0], "muster.lock"))))
+	ts.Check(err)
+	ts.Check(syscall.Kill(pid, signals[args[1]]))
+}
+
+// listenCmd: listen VAR takes a free port of 127.0.0.1 until the script ends and
+// puts its address in $VAR.
+func listenCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: listen VAR")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = ln.Close() })
+	ts.Setenv(args[0], ln.Addr().String())
+}
+
+// fillCmd: fill FROM TO writes a file with $VARIABLES filled in.
+func fillCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: fill FROM TO")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
+
+// saveCmd: save REGEXP VAR puts what the first group of an expression finds in
+// the standard output of the last program in $VAR.
+func saveCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: save REGEXP VAR")
+	}
+	m := regexp.MustCompile(args[0]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) < 2 {
+		ts.Fatalf("the output does not match %s", args[0])
+	}
+	ts.Setenv(args[1], m[1])
 }

@@ -30,7 +30,7 @@ func (c *runListCmd) Run(s *session) error {
 		}
 		return list(s, c.listing, runs, "no run yet",
 			column[schedule.Run]{"id", func(r schedule.Run) string { return fmt.Sprint(r.ID) }},
-			column[schedule.Run]{"job", func(r schedule.Run) string { return r.Job }},
+			column[schedule.Run]{"job", func(r schedule.Run) string { return job(r) }},
 			column[schedule.Run]{"state", func(r schedule.Run) string { return string(r.State) }},
 			column[schedule.Run]{"by", func(r schedule.Run) string { return r.By }},
 			column[schedule.Run]{"started", func(r schedule.Run) string { return when(&r.StartedAt) }},
@@ -38,6 +38,14 @@ func (c *runListCmd) Run(s *session) error {
 			column[schedule.Run]{"outcomes", func(r schedule.Run) string { return outcomes(r.Counts) }},
 		)
 	})
+}
+
+// job is what a run does; a dry one says so.
+func job(r schedule.Run) string {
+	if r.Request.Dry {
+		return r.Job + " (dry)"
+	}
+	return r.Job
 }
 
 func outcomes(m map[string]int) string {
@@ -63,7 +71,7 @@ func (c *runShowCmd) Run(s *session) error {
 		if c.Output == "json" {
 			return printJSON(s.stdout, r)
 		}
-		fmt.Fprintf(s.stderr, "run %d, %s, %s, by %s, started %s: %d of %d done: %s\n", r.ID, r.Job, r.State, r.By, when(&r.StartedAt), r.Done, r.Total, outcomes(r.Counts))
+		fmt.Fprintf(s.stderr, "run %d, %s, %s, by %s, started %s: %d of %d done: %s\n", r.ID, job(r.Run), r.State, r.By, when(&r.StartedAt), r.Done, r.Total, outcomes(r.Counts))
 		return list(s, c.listing, r.Tasks, "no tasks",
 			column[schedule.Task]{"subject", func(t schedule.Task) string { return t.Subject }},
 			column[schedule.Task]{"state", func(t schedule.Task) string { return string(t.State) }},

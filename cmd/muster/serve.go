@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"muster/internal/api"
@@ -25,6 +26,7 @@ func (c *serveCmd) Run(s *session) error {
 		})
 	}
 	o := s.options()
+	o.Log = slog.LevelInfo
 	o.Say = func(format string, args ...any) { fmt.Fprintf(s.stderr, format+"\n", args...) }
 	return app.Serve(s.ctx, o)
 }

@@ -36,6 +36,7 @@ type Options struct {
 	Key     string // master key file; empty: see secret.Locate
 	Version string
 	Stderr  io.Writer                        // for the log; nil: os.Stderr
+	Log     slog.Level                       // what is logged at all; the zero value is Info
 	Say     func(format string, args ...any) // sentences for people while serving; nil: nobody listens
 	Now     func() time.Time                 // the one place where a clock comes in; nil: time.Now
 }
@@ -153,7 +154,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{o: o, log: slog.New(slog.NewTextHandler(o.Stderr, nil))}
+	a := &App{o: o, log: slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: o.Log}))}
 	if a.store, err = store.Open(o.Dir, found.Key, store.Options{Log: a.log, Now: o.Now}); err != nil {
 		return nil, asUsage(err)
 	}

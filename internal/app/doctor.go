@@ -103,12 +103,12 @@ func (a *App) Examine(ctx context.Context) []api.Finding {
 	_, err := a.store.LastEvent(ctx)
 	add("database", "answers", err, "muster verify tells more")
 	set := a.settings.Load()
-	add("settings", fmt.Sprintf("%s: %d scopes, %d credentials, %d receivers", a.o.Config, len(set.Scopes), len(set.Credentials), len(set.Receivers)), nil, "")
+	add("settings", fmt.Sprintf("%s: %s, %s, %s", a.o.Config, counted(len(set.Scopes), "scope"), counted(len(set.Credentials), "credential"), counted(len(set.Receivers), "receiver")), nil, "")
 	for _, c := range set.Credentials {
 		_, err = a.network.Load().Credential(ctx, c.Name)
 		add("credential", c.Name+" has its secrets", err, "muster secret set NAME, or mend what muster.yaml refers to")
 	}
-	add("platforms", fmt.Sprintf("%d definitions", len(a.platforms.Load().All())), nil, "")
+	add("platforms", counted(len(a.platforms.Load().All()), "definition"), nil, "")
 	now := a.o.Now()
 	if now.Year() < 2026 {
 		add("clock", "", fmt.Errorf("the clock says %s", now.Format(time.RFC3339)), "set the clock: SNMPv3 and all times hang on it")

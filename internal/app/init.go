@@ -19,30 +19,43 @@ import (
 type InitAnswers struct {
 	Scope, Timezone, Site string
 	Addresses, Exclude    []string
+	SNMPPort, SSHPort     uint16 // 0: the usual one
 
 	Community                                                        string
 	SNMPUser, AuthProtocol, AuthPassword, PrivProtocol, PrivPassword string
 
-	User, Password, KeyFile, Enable string
+	User, Password, KeyFile, Passphrase, Enable string
 }
 
-// Init writes muster.yaml, makes the master key and seals the secrets. It
-// changes nothing that is there already.
-func Init(ctx context.Context, o Options, in InitAnswers) (string, error) {
+// InitPlan is a muster init that may begin: nothing is there yet that it would
+// have to change.
+type InitPlan struct{ o Options }
+
+// PlanInit refuses where there are settings already.
+func PlanInit(o Options) (InitPlan, error) {
 	o, err := o.withDefaults()
 	if err != nil {
-		return "", err
+		return InitPlan{}, err
 	}
 	if _, err := os.Lstat(o.Config); err == nil {
-		return "", refuse("%s is there already and stays as it is; edit it, or name another with --config", o.Config)
+		return InitPlan{}, refuse("%s is there already and stays as it is; edit it, or name another with --config", o.Config)
 	}
+	return InitPlan{o}, nil
+}
+
+// Do writes muster.yaml, makes the master key and seals the secrets. What it
+// says is for people. Where it fails, there are no settings, and what else it
+// made is used by the next try.
+func (p InitPlan) Do(ctx context.Context, in InitAnswers) (string, error) {
+	o := p.o
 	if in.Timezone == "" {
 		in.Timezone = localZone()
 	}
 	answers := settings.InitAnswers{
 		Timezone: in.Timezone, Scope: in.Scope, Addresses: in.Addresses, Exclude: in.Exclude, Site: in.Site,
+		SNMPPort: in.SNMPPort, SSHPort: in.SSHPort,
 		Community: in.Community != "", SNMPUser: in.SNMPUser,
-		SSHUser: in.User, Password: in.Password != "", KeyFile: in.KeyFile, Enable: in.Enable != "",
+		SSHUser: in.User, Password: in.Password != "", KeyFile: in.KeyFile, Passphrase: in.Passphrase != "", Enable: in.Enable != "",
 	}
 	if in.SNMPUser != "" && in.AuthPassword != "" {
 		answers.AuthProtocol = in.AuthProtocol
@@ -50,14 +63,14 @@ func Init(ctx context.Context, o Options, in InitAnswers) (string, error) {
 			answers.PrivProtocol = in.PrivProtocol
 		}
 	}
-	// The settings are checked before anything is made.
-	if _, faults := settings.Parse(o.Config, settings.Template(answers), settings.Options{}); len(faults) > 0 {
-		all := Faults{}
-		for _, f := range faults {
-			all = append(all, f)
-		}
-		return "", all
+	if err := in.check(o, answers); err != nil {
+		return "", err
 	}
+	draft, err := newDraft(o.Config)
+	if err != nil {
+		return "", err
+	}
+	defer draft.discard()
 	found, err := locateKey(o, "")
 	if err != nil {
 		return "", err
@@ -70,7 +83,7 @@ func Init(ctx context.Context, o Options, in InitAnswers) (string, error) {
 	defer st.Close()
 	for name, value := range map[string]string{
 		settings.InitCommunity: in.Community, settings.InitAuth: in.AuthPassword, settings.InitPriv: in.PrivPassword,
-		settings.InitPassword: in.Password, settings.InitEnable: in.Enable,
+		settings.InitPassword: in.Password, settings.InitPassphrase: in.Passphrase, settings.InitEnable: in.Enable,
 	} {
 		if value == "" {
 			continue
@@ -79,26 +92,78 @@ func Init(ctx context.Context, o Options, in InitAnswers) (string, error) {
 			return "", err
 		}
 	}
-	if err := writeNew(o.Config, settings.Template(answers)); err != nil {
+	if err := draft.keep(settings.Template(answers)); err != nil {
 		return "", err
 	}
 	return said(o, found, answers), nil
 }
 
-// writeNew writes a file that is not there yet, whole or not at all.
-func writeNew(name string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return err
+// check looks at the answers before anything is made: as flags, since the file
+// that they would stand in is not there.
+func (in InitAnswers) check(o Options, a settings.InitAnswers) error {
+	switch {
+	case in.PrivPassword != "" && in.AuthPassword == "" && in.SNMPUser != "":
+		return refuse("SNMPv3 has no privacy without authentication; give --auth-pass too")
+	case in.SNMPUser == "" && in.AuthPassword != "":
+		return refuse("--auth-pass is an SNMPv3 user's; give --snmp-user too")
+	case in.User == "" && (in.Password != "" || in.KeyFile != ""):
+		return refuse("an SSH password or key needs its user; give --user")
+	case in.User != "" && in.Password == "" && in.KeyFile == "":
+		return refuse("%s needs a password or a key to log in with; give --password - or --key-file FILE", in.User)
 	}
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if in.KeyFile != "" {
+		if _, err := os.Stat(in.KeyFile); err != nil {
+			return refuse("the SSH private key %s cannot be read (%v); name its file with --key-file", in.KeyFile, errors.Unwrap(err))
+		}
+	}
+	_, faults := settings.Parse(o.Config, settings.Template(a), settings.Options{})
+	all := Faults{}
+	for _, f := range faults {
+		all = append(all, errors.New(strings.TrimPrefix(f.Path, "scopes[0].")+": "+f.Reason))
+	}
+	if len(all) > 0 {
+		return all
+	}
+	return nil
+}
+
+// draft is a file that is not there yet. It is kept whole or not at all, and
+// never in place of another.
+type draft struct {
+	name string
+	f    *os.File
+}
+
+func newDraft(name string) (*draft, error) {
+	dir := filepath.Dir(name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, refuse("make the folder of the settings: %v; name a file in a folder that you may write with --config", err)
+	}
+	f, err := os.CreateTemp(dir, ".muster-*.yaml") // 0600
 	if err != nil {
-		return err
+		return nil, refuse("write the settings: %v; name a file in a folder that you may write with --config", err)
 	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(name)
+	return &draft{name: name, f: f}, nil
+}
+
+func (d *draft) keep(text []byte) error {
+	_, err := d.f.Write(text)
+	if err = errors.Join(err, d.f.Sync(), d.f.Close()); err != nil {
+		return fmt.Errorf("write the settings: %w", err)
 	}
-	return err
+	err = os.Link(d.f.Name(), d.name) // unlike a rename, it replaces nothing
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = os.Rename(d.f.Name(), d.name) // a file system without links
+	}
+	if err != nil {
+		return fmt.Errorf("write the settings: %w", err)
+	}
+	return nil
+}
+
+func (d *draft) discard() {
+	_ = d.f.Close()
+	_ = os.Remove(d.f.Name())
 }
 
 func said(o Options, found secret.Found, a settings.InitAnswers) string {
@@ -130,65 +195,6 @@ func localZone() string {
 		}
 	}
 	return "UTC"
-}
-
-// Check reads the settings and all that they refer to, and says what is good, or
-// all faults at once.
-func Check(ctx context.Context, o Options) ([]string, error) {
-	o, err := o.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	set, err := readSettings(o.Config)
-	if err != nil {
-		return nil, err
-	}
-	defs, err := readPlatforms(o.Dir)
-	if err != nil {
-		return nil, err
-	}
-	notes := []string{fmt.Sprintf("%s: %d scopes, %d credentials, %d receivers: good", o.Config, len(set.Scopes), len(set.Credentials), len(set.Receivers))}
-	for _, w := range set.Warnings {
-		notes = append(notes, "warning: "+w.Error())
-	}
-	for _, s := range set.Scopes {
-		notes = append(notes, fmt.Sprintf("scope %s: %d addresses, host names not counted", s.Name, s.Addresses.Count(s.Exclude)))
-	}
-	notes = append(notes, fmt.Sprintf("%d platform definitions: good", len(defs.All())))
-	secrets, err := checkSecrets(ctx, o, set)
-	if err != nil {
-		return notes, err
-	}
-	return append(notes, secrets...), nil
-}
-
-// checkSecrets resolves every reference, where the data directory can be opened.
-func checkSecrets(ctx context.Context, o Options, set *settings.Settings) ([]string, error) {
-	if _, err := os.Stat(filepath.Join(o.Dir, "muster.db")); errors.Is(err, fs.ErrNotExist) {
-		if names := set.SecretNames(); len(names) > 0 {
-			return nil, refuse("%s holds no data yet, so these secrets are not set: %s; set each with muster secret set NAME", o.Dir, strings.Join(names, ", "))
-		}
-		return nil, nil
-	}
-	c, done, err := Connect(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	findings, err := c.Examine(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var faults Faults
-	for _, f := range findings {
-		if !f.Good {
-			faults = append(faults, fmt.Errorf("%s: %s. %s", f.Check, f.Seen, f.Do))
-		}
-	}
-	if len(faults) > 0 {
-		return nil, faults
-	}
-	return []string{"every secret that the settings refer to is there"}, nil
 }
 
 // Unit is a hardened systemd unit for muster serve. The master key comes as a

@@ -20,6 +20,8 @@ type InitAnswers struct {
 	Addresses []string
 	Exclude   []string
 	Site      string
+	SNMPPort  uint16 // 0: 161
+	SSHPort   uint16 // 0: 22
 
 	Community    bool   // there is a community, for SNMP v2c
 	SNMPUser     string // SNMPv3 securityName; empty: none
@@ -58,6 +60,12 @@ func Template(a InitAnswers) []byte {
 	}
 	return b.Bytes()
 }
+
+// OtherSNMPPort reports whether the scope's port is to be written down.
+func (a InitAnswers) OtherSNMPPort() bool { return a.SNMPPort != 0 && a.SNMPPort != 161 }
+
+// OtherSSHPort reports the same of the SSH port.
+func (a InitAnswers) OtherSSHPort() bool { return a.SSHPort != 0 && a.SSHPort != 22 }
 
 // plain is what YAML reads as the text it is, wherever it stands.
 var plain = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./@-]*$`)
@@ -164,6 +172,12 @@ scopes:
     # declared: refuse           # allow: also open platforms whose definition nobody has proved yet
     # approval: after 7d         # of a changed configuration: manual, after AGE, at-once
     # source: 192.0.2.250        # own address to ask from; left out: the kernel's choice
+{{- if .OtherSNMPPort }}
+    snmp: { port: {{ .SNMPPort }} }
+{{- end }}
+{{- if .OtherSSHPort }}
+    ssh: { port: {{ .SSHPort }} }
+{{- end }}
     # snmp: { port: 161, rate: 100 }   # rate: packets a second
     # ssh: { port: 22, algorithms: modern, host_keys: accept-new, concurrency: 20 }
     #                            # algorithms: modern, compatible, legacy; host_keys: accept-new, strict
