@@ -22,7 +22,6 @@ func (d *Definition) Dialogue() cli.Dialogue {
 	if e := c.enable; e != nil {
 		out.Enable = cli.Enable{When: e.when, Command: e.command, Asks: e.asks, Fails: e.fails}
 	}
-	setMask(&out, d.Mask)
 	return out
 }
 

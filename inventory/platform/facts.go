@@ -165,8 +165,8 @@ func (s *factSource) snmp(ctx context.Context, ask Asker, sys snmp.System) (valu
 func (s *factSource) column(ctx context.Context, ask Asker) (value, from string, err error) {
 	var where map[string]string
 	if s.whereOID != "" {
-		if where, err = ask.Column(ctx, s.whereOID); err != nil || len(where) == 0 {
-			return "", "", passable(err)
+		if where, err = ask.Column(ctx, s.whereOID); passable(err) != nil {
+			return "", "", err
 		}
 	}
 	rows, err := ask.Column(ctx, s.oid)
@@ -174,8 +174,13 @@ func (s *factSource) column(ctx context.Context, ask Asker) (value, from string,
 		return "", "", passable(err)
 	}
 	var values []string
-	for _, idx := range slices.SortedFunc(maps.Keys(rows), compareOID) {
-		if s.whereOID != "" && where[idx] != s.where {
+	for i, idx := range slices.SortedFunc(maps.Keys(rows), compareOID) {
+		switch {
+		case s.whereOID == "" || where[idx] == s.where:
+		case len(where) == 0 && i == 0:
+			// A view without the column that tells rows apart: the first row is
+			// the outermost thing, any other might be a power supply.
+		default:
 			continue
 		}
 		v := s.take(rows[idx])

@@ -56,6 +56,12 @@ func TestFactsOfEachPlatform(t *testing.T) {
 			}},
 			map[string]string{"model": "C9300-48P", "version": "17.12.4", "serial": "FOC1111AAAA", "serials": "FOC1111AAAA,FOC2222BBBB"},
 		},
+		"a view without classes": {
+			"cisco_ios",
+			snmp.System{},
+			fakeAgent{columns: map[string]map[string]string{entSerial: {"1001": "FOC1111AAAA", "1002": "PSU1"}, entModel: {"1001": "", "1002": "PWR"}}},
+			map[string]string{"serial": "FOC1111AAAA", "serials": "FOC1111AAAA"},
+		},
 		"an old image without serials": {
 			"cisco_ios",
 			snmp.System{Descr: "Cisco IOS Software, C2960 Software (C2960-LANBASEK9-M), Version 12.2(55)SE7, RELEASE SOFTWARE (fc1)"},
@@ -86,8 +92,9 @@ func TestFactsOfEachPlatform(t *testing.T) {
 		"a Junos router": {
 			"juniper_junos",
 			snmp.System{Descr: "core router"},
-			fakeAgent{cells: map[string]string{"1.3.6.1.4.1.2636.3.1.2.0": "Juniper MX480 Internet Backbone Router", "1.3.6.1.4.1.2636.3.1.3.0": "JN1111AAAA"}},
-			map[string]string{"model": "MX480", "serial": "JN1111AAAA"},
+			fakeAgent{cells: map[string]string{"1.3.6.1.4.1.2636.3.1.2.0": "Juniper MX480 Internet Backbone Router", "1.3.6.1.4.1.2636.3.1.3.0": "JN1111AAAA"},
+				columns: map[string]map[string]string{"1.3.6.1.2.1.25.6.3.1.2": {"1": "Online Documentation [x]", "2": "JUNOS Software Release [12.1X46-D86]"}}},
+			map[string]string{"model": "Juniper MX480 Internet Backbone Router", "version": "12.1X46-D86", "serial": "JN1111AAAA"},
 		},
 		"a FortiGate pair": {
 			"fortinet_fortios",

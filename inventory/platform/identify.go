@@ -135,9 +135,7 @@ var (
 // platform is not known: it makes no assumption but a prompt, and sends nothing
 // but what Prove sends.
 func (s *Set) ProbeDialogue() cli.Dialogue {
-	d := cli.Dialogue{Prompt: anyPrompt, Pager: anyPager, PagerKey: " "}
-	setMask(&d, Mask)
-	return d
+	return cli.Dialogue{Prompt: anyPrompt, Pager: anyPager, PagerKey: " "}
 }
 
 // Prove runs the proof commands of the definitions that have one, at most once

@@ -24,6 +24,8 @@ var mibObjects = map[string]string{
 	"ENTITY-MIB::entPhysicalSerialNum":   "1.3.6.1.2.1.47.1.1.1.1.11",
 	"ENTITY-MIB::entPhysicalModelName":   "1.3.6.1.2.1.47.1.1.1.1.13",
 
+	"HOST-RESOURCES-MIB::hrSWInstalledName": "1.3.6.1.2.1.25.6.3.1.2", // RFC 2790
+
 	"JUNIPER-MIB::jnxBoxDescr":                                        "1.3.6.1.4.1.2636.3.1.2",
 	"JUNIPER-MIB::jnxBoxSerialNo":                                     "1.3.6.1.4.1.2636.3.1.3",
 	"JUNIPER-VIRTUALCHASSIS-MIB::jnxVirtualChassisMemberSerialnumber": "1.3.6.1.4.1.2636.3.40.1.4.1.1.1.2",
