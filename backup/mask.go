@@ -33,9 +33,12 @@ func mask(rules rules, key []byte, seen string) string {
 	return strings.ReplaceAll(text, "\n", `\n`)
 }
 
-// maskSteps masks what the steps of a session quote.
+// maskSteps masks what the steps of a session quote. What is seen at the host key
+// are the fingerprints that a person has to compare, and they are public.
 func maskSteps(rules rules, key []byte, steps []collector.StepTime) {
 	for i := range steps {
-		steps[i].Seen = mask(rules, key, steps[i].Seen)
+		if steps[i].Step != collector.StepHostKey {
+			steps[i].Seen = mask(rules, key, steps[i].Seen)
+		}
 	}
 }

@@ -422,6 +422,16 @@ func TestSeenIsMaskedInResultsStepsAndEvents(t *testing.T) {
 	}
 }
 
+func TestFingerprintsOfAChangedHostKeyStayReadable(t *testing.T) {
+	h := newHouse(t, "r1")
+	const shown, pinned = "SHA256:2rMlDh3kABYpFjjXSptLlKxMoMIMiHlH/moNvcTvrvI", "SHA256:iqVsRNEXL62KHqu3DmcJiCy/x8VaPfOmoOuL8i9WvVk"
+	h.box().errs["show running-config"] = &collector.Error{Step: collector.StepHostKey, Kind: collector.ErrHostKeyChanged,
+		Seen: "ssh-ed25519 " + shown + "; pinned: ssh-ed25519 " + pinned, Do: "Compare them"}
+	if r := h.night(0); !strings.Contains(r.Message, shown) || !strings.Contains(r.Message, pinned) {
+		t.Errorf("the message does not tell both: %s", r.Message)
+	}
+}
+
 func TestFailedNightKeepsWhatStood(t *testing.T) {
 	h := newHouse(t, "r1")
 	h.want(backup.Stored, 1, config("hostname r1"))
