@@ -263,7 +263,7 @@ func (s *story) drift(t *testing.T) {
 	shows := func(n string, want []string, args ...string) {
 		t.Helper()
 		if got := marked(s.h.must(t, nil, append([]string{"config", "diff", n}, args...)...).stdout); !slices.Equal(got, want) {
-			t.Errorf("config diff %s %v shows %q, want %q", n, args, got, want)
+			t.Errorf("config diff %s %v shows %d lines (%.300q), want %q", n, args, len(got), got, want)
 		}
 	}
 	flagged := func(n string, want ...string) {
@@ -321,8 +321,12 @@ func (s *story) drift(t *testing.T) {
 var e2eSecrets = [2]string{"Sl33perOne", "Sl33perTwo"}
 
 func (s *story) changedSecret(t *testing.T) {
-	for _, text := range e2eSecrets {
-		s.l.run(t, "in", "core1", "vtysh", "-c", "configure terminal", "-c", "interface lo", "-c", "no ip ospf message-digest-key 1", "-c", "ip ospf message-digest-key 1 md5 "+text)
+	for i, text := range e2eSecrets {
+		commands := []string{"in", "core1", "vtysh", "-c", "configure terminal", "-c", "interface lo"}
+		if i > 0 {
+			commands = append(commands, "-c", "no ip ospf message-digest-key 1")
+		}
+		s.l.run(t, append(commands, "-c", "ip ospf message-digest-key 1 md5 "+text)...)
 		if r := s.h.backup(t, "core1")["core1"]; r.Outcome != "stored" {
 			t.Errorf("core1 is %+v, want stored", r)
 		}
@@ -339,11 +343,22 @@ func (s *story) changedSecret(t *testing.T) {
 
 func (s *story) oneAlert(t *testing.T) {
 	s.serving = s.h.serve(t)
-	s.whole.Cleanup(func() { s.serving.stop(s.whole) })
+	s.whole.Cleanup(func() {
+		s.serving.stop(s.whole)
+		if s.whole.Failed() {
+			s.whole.Logf("the log of muster serve:\n%s", s.serving.text())
+		}
+	})
 	state := func(n string) string { return ask[deviceRow](t, s.h, nil, "device", "show", n).State }
 	wait(t, 30*time.Second, "core1 is up", func() bool { return state("core1") == "up" })
 
 	s.l.run(t, "break", "core1", "all")
+	healed := false
+	defer func() {
+		if !healed {
+			s.l.run(t, "heal", "core1")
+		}
+	}()
 	wait(t, 20*time.Second, "an alert says that core1 is unreachable", func() bool { return len(s.h.alerts(t, "unreachable", "core1")) > 0 })
 	if a := s.h.alerts(t, "unreachable", "core1")[0]; a.State != "firing" || !slices.Equal(a.Devices, []string{"core1"}) || !strings.Contains(a.Message, "core1") {
 		t.Errorf("the alert is %+v, want one about core1 that fires", a)
@@ -352,6 +367,7 @@ func (s *story) oneAlert(t *testing.T) {
 	time.Sleep(5 * time.Second)
 
 	s.l.run(t, "heal", "core1")
+	healed = true
 	wait(t, 30*time.Second, "the alert is resolved", func() bool {
 		return !slices.ContainsFunc(s.h.alerts(t, "unreachable", "core1"), func(a alertRow) bool { return a.State != "resolved" })
 	})
