@@ -57,14 +57,14 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 	result = Result{Device: dev.Name, Seconds: c.Took.Seconds()}
 	maskSteps(rules, b.key, c.Steps)
 	for i := range c.Texts {
-		c.Texts[i].Note = mask(rules, b.key, c.Texts[i].Note)
+		c.Texts[i].Note = maskQuotation(rules, b.key, c.Texts[i].Note)
 	}
 	if failure != nil {
 		c.Texts = nil // a text without its end is nothing to look at
 		e, known := b.masked(dev, rules, failure)
 		if !known {
 			result.Outcome = Failed
-			result.Message = fmt.Sprintf("%s: %s", collector.Escape(dev.Name), mask(rules, b.key, failure.Error()))
+			result.Message = fmt.Sprintf("%s: %s", collector.Escape(dev.Name), maskQuotation(rules, b.key, failure.Error()))
 			return result, nil
 		}
 		return failed(result, e), nil
@@ -296,9 +296,7 @@ func (b *Backups) masked(dev inventory.Device, rules rules, err error) (masked *
 	}
 	out := *e
 	out.Device = dev.Name
-	if e.Step != collector.StepHostKey { // fingerprints are for people to compare
-		out.Seen = mask(rules, b.key, e.Seen)
-	}
+	out.Seen = mask(rules, b.key, e.Step, e.Seen)
 	return &out, true
 }
 

@@ -11,12 +11,25 @@ import (
 // long is what may be a key or a hash whose keyword was cut off.
 var long = regexp.MustCompile(`[A-Za-z0-9+/=$._%-]{32,}`)
 
-// mask hides secrets in what an error, a step or a note quotes of a device. Such
-// a quotation is the end of a longer text with its line ends escaped: its lines
-// are taken apart again, so that the platform's rules fit them, and where it is
-// as long as a quotation gets, the first line may lack the keyword that tells
-// what follows, and goes.
-func mask(rules rules, key []byte, seen string) string {
+// mask hides secrets in what an error, a step or a note quotes of a device, by
+// the step in which it was said. What SSH itself says (algorithms, fingerprints
+// for people to compare) is public. What is said from a command on may be the end
+// of a configuration: see [maskQuotation].
+func mask(rules rules, key []byte, step collector.Step, seen string) string {
+	switch step {
+	case collector.StepResolve, collector.StepConnect, collector.StepKeyExchange, collector.StepHostKey:
+		return seen
+	case collector.StepLogin, collector.StepPrompt, collector.StepEnable:
+		return string(platform.Mask([]byte(seen)))
+	}
+	return maskQuotation(rules, key, seen)
+}
+
+// maskQuotation hides secrets in the end of a longer text with its line ends
+// escaped: its lines are taken apart again, so that the platform's rules fit
+// them, and where it is as long as a quotation gets, the first line may lack the
+// keyword that tells what follows, and goes.
+func maskQuotation(rules rules, key []byte, seen string) string {
 	if seen == "" {
 		return ""
 	}
@@ -33,12 +46,9 @@ func mask(rules rules, key []byte, seen string) string {
 	return strings.ReplaceAll(text, "\n", `\n`)
 }
 
-// maskSteps masks what the steps of a session quote. What is seen at the host key
-// are the fingerprints that a person has to compare, and they are public.
+// maskSteps masks what the steps of a session quote.
 func maskSteps(rules rules, key []byte, steps []collector.StepTime) {
 	for i := range steps {
-		if steps[i].Step != collector.StepHostKey {
-			steps[i].Seen = mask(rules, key, steps[i].Seen)
-		}
+		steps[i].Seen = mask(rules, key, steps[i].Step, steps[i].Seen)
 	}
 }

@@ -233,9 +233,6 @@ func TestKindsMapToOutcomeRowByRow(t *testing.T) {
 			if r.Outcome != tt.outcome || r.State != tt.state || r.Alert != tt.alert || r.Retry != tt.retry || backup.Retryable(kind) != tt.retry {
 				t.Errorf("%+v", r)
 			}
-			if r.Mend == "" {
-				t.Error("no mend")
-			}
 			// And what the table says is what happens: in the session, and at the judge.
 			h := newHouse(t, "r1")
 			h.box().open = &collector.Error{Step: collector.StepLogin, Kind: kind, Do: "Do this"}
@@ -422,13 +419,18 @@ func TestSeenIsMaskedInResultsStepsAndEvents(t *testing.T) {
 	}
 }
 
-func TestFingerprintsOfAChangedHostKeyStayReadable(t *testing.T) {
+func TestFingerprintsAndAlgorithmsStayReadable(t *testing.T) {
 	h := newHouse(t, "r1")
 	const shown, pinned = "SHA256:2rMlDh3kABYpFjjXSptLlKxMoMIMiHlH/moNvcTvrvI", "SHA256:iqVsRNEXL62KHqu3DmcJiCy/x8VaPfOmoOuL8i9WvVk"
 	h.box().errs["show running-config"] = &collector.Error{Step: collector.StepHostKey, Kind: collector.ErrHostKeyChanged,
 		Seen: "ssh-ed25519 " + shown + "; pinned: ssh-ed25519 " + pinned, Do: "Compare them"}
 	if r := h.night(0); !strings.Contains(r.Message, shown) || !strings.Contains(r.Message, pinned) {
 		t.Errorf("the message does not tell both: %s", r.Message)
+	}
+	const offers = "diffie-hellman-group-exchange-sha256, diffie-hellman-group14-sha1"
+	h.box().open = &collector.Error{Step: collector.StepKeyExchange, Kind: collector.ErrNoCommonAlgorithm, Seen: offers}
+	if r := h.night(0); !strings.Contains(r.Message, offers) {
+		t.Errorf("the message does not tell what the device offers: %s", r.Message)
 	}
 }
 
