@@ -182,14 +182,15 @@ func (s *Set) proofCommands() []string {
 	return out
 }
 
+// proved looks for a definition whose proof is a line of the answer.
 func (s *Set) proved(command string, answer []byte) Match {
 	lines := splitLines(answer)
-	holds := func(re *regexp.Regexp) bool {
-		return slices.ContainsFunc(lines, func(l line) bool { return re.Match(l.of(answer)) })
-	}
 	for _, d := range s.all {
 		for _, id := range d.r().identify {
-			if id.command == command && id.proof != nil && holds(id.proof) && (id.notDescr == nil || !holds(id.notDescr)) {
+			if id.command == command && id.proof != nil && slices.ContainsFunc(lines, func(l line) bool {
+				b := l.of(answer)
+				return id.proof.Match(b) && (id.notDescr == nil || !id.notDescr.Match(b))
+			}) {
 				return Match{Platform: d, Certain: true, Reason: fmt.Sprintf("the answer to %q", command)}
 			}
 		}

@@ -25,7 +25,7 @@ type rules struct {
 type identity struct {
 	objectID string         // dotted prefix of whole numbers, without a final dot
 	descr    *regexp.Regexp // of sysDescr
-	notDescr *regexp.Regexp // sysDescr that belongs to a sibling with the same prefix
+	notDescr *regexp.Regexp // sysDescr (or line of the proof) of a sibling that the others fit as well
 	oid      string         // a further scalar …
 	value    *regexp.Regexp // … and what it has to say
 	command  string         // proof over SSH …
