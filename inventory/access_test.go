@@ -417,6 +417,70 @@ func TestOneDevicesRejectionDoesNotCostTheNight(t *testing.T) {
 	}
 }
 
+func TestPasswordChangedDuringTheRunStopsTheCredential(t *testing.T) {
+	b := newBench(t)
+	b.credential("noc", "right")
+	works := func(d *Device) { d.SSHCredential, d.SSHMethod = "noc", "password" }
+	run := b.a.Begin()
+	if err := b.try(run, b.device("d0", works)); err != nil {
+		t.Fatal(err)
+	}
+	b.accepts = func(string, collector.Credential) bool { return false }
+	var got []collector.Kind
+	for i := range 4 {
+		got = append(got, b.kind(run, b.device(fmt.Sprint("d", i+1), works)))
+	}
+	want := []collector.Kind{collector.ErrLoginRejected, collector.ErrLoginRejected, collector.ErrCredentialStopped, collector.ErrCredentialStopped}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("kinds (-want +got):\n%s", diff)
+	}
+}
+
+func TestProvedCredentialIsNotStoppedByDevicesThatNeverKnewIt(t *testing.T) {
+	b := newBench(t)
+	b.credential("noc", "right")
+	b.accepts = func(d string, _ collector.Credential) bool { return d == "d0" }
+	run := b.a.Begin()
+	if err := b.try(run, b.device("d0", nil)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		if got := b.kind(run, b.device(fmt.Sprint("d", i+1), nil)); got != collector.ErrLoginRejected {
+			t.Errorf("kind %q, want login-rejected", got)
+		}
+	}
+	if b.m.count(EventCredentialStopped) != 0 {
+		t.Error("the credential was stopped")
+	}
+}
+
+func TestSecretsAreReadOnceARun(t *testing.T) {
+	b := newBench(t)
+	b.credential("noc", "right")
+	var reads atomic.Int32
+	network := b.a.o.Network
+	b.a.o.Network = func() Network {
+		n := network()
+		read := n.Credential
+		n.Credential = func(ctx context.Context, name string) (collector.Credential, error) {
+			reads.Add(1)
+			return read(ctx, name)
+		}
+		return n
+	}
+	for run := range 2 {
+		r := b.a.Begin()
+		for i := range 5 {
+			if err := b.try(r, b.device(fmt.Sprint("d", run, i), nil)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if n := reads.Load(); n != 2 {
+		t.Errorf("the secret was read %d times in 2 runs, want 2", n)
+	}
+}
+
 func TestUnreachableCanaryPassesTheTokenOn(t *testing.T) {
 	b := newBench(t)
 	b.credential("noc", "right")
