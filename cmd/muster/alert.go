@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"muster/internal/alert"
 	"muster/internal/api"
@@ -26,13 +27,13 @@ func (c *alertListCmd) Run(s *session) error {
 			return err
 		}
 		return list(s, c.listing, alerts, "no alert is firing",
-			column[alert.Alert]{"id", func(a alert.Alert) string { return fmt.Sprint(a.ID) }},
-			column[alert.Alert]{"kind", func(a alert.Alert) string { return string(a.Kind) }},
-			column[alert.Alert]{"subject", func(a alert.Alert) string { return a.Subject }},
-			column[alert.Alert]{"devices", func(a alert.Alert) string { return clip(strings.Join(a.Devices, ","), 40) }},
-			column[alert.Alert]{"state", func(a alert.Alert) string { return string(a.State) }},
-			column[alert.Alert]{"opened", func(a alert.Alert) string { return when(&a.OpenedAt) }},
-			column[alert.Alert]{"message", func(a alert.Alert) string { return a.Message }},
+			text("id", func(a alert.Alert) string { return fmt.Sprint(a.ID) }),
+			text("kind", func(a alert.Alert) string { return string(a.Kind) }),
+			text("subject", func(a alert.Alert) string { return a.Subject }),
+			text("devices", func(a alert.Alert) string { return strings.Join(a.Devices, ",") }).clipped(40),
+			text("state", func(a alert.Alert) string { return string(a.State) }),
+			moment("opened", func(a alert.Alert) *time.Time { return &a.OpenedAt }).keyed("opened_at"),
+			text("message", func(a alert.Alert) string { return a.Message }),
 		)
 	})
 }

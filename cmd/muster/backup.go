@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"muster/backup"
@@ -24,7 +25,7 @@ func (c *backupCmd) Run(s *session) error {
 			case l.Progress != nil:
 				p.show(*l.Progress)
 			case l.Note != "":
-				p.line(s.stderr, "%s", collector.Escape(l.Note))
+				p.note(collector.Escape(l.Note))
 			case l.Backup != nil:
 				r := *l.Backup
 				counts[r.Outcome]++
@@ -39,7 +40,7 @@ func (c *backupCmd) Run(s *session) error {
 			}
 			return nil
 		})
-		p.end()
+		p.end(s.stderr)
 		if c.Output == "json" {
 			if err := printJSON(s.stdout, all); err != nil {
 				return err
@@ -49,7 +50,7 @@ func (c *backupCmd) Run(s *session) error {
 			return err
 		}
 		if c.Output == "table" {
-			p.line(s.stderr, "%d stored, %d unchanged, %d quarantined, %d failed, %d skipped",
+			fmt.Fprintf(s.stderr, "%d stored, %d unchanged, %d quarantined, %d failed, %d skipped\n",
 				counts[backup.Stored], counts[backup.Unchanged], counts[backup.Quarantined], counts[backup.Failed], counts[backup.Skipped])
 		}
 		if counts[backup.Failed]+counts[backup.Quarantined]+counts[backup.Skipped] > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"muster/backup"
 	"muster/collector"
@@ -59,13 +60,13 @@ func (c *configLogCmd) Run(s *session) error {
 			return err
 		}
 		return list(s, c.listing, v, "no version of "+c.Name+" yet; muster backup "+c.Name+" takes one",
-			column[api.Version]{"version", func(v api.Version) string { return fmt.Sprint(v.Version) }},
-			column[api.Version]{"at", func(v api.Version) string { return when(&v.At) }},
-			column[api.Version]{"reason", func(v api.Version) string { return string(v.Reason) }},
-			column[api.Version]{"approved", func(v api.Version) string { return map[bool]string{true: "yes", false: "no"}[v.Approved] }},
-			column[api.Version]{"lines added", func(v api.Version) string { return fmt.Sprint(v.LinesAdded) }},
-			column[api.Version]{"lines removed", func(v api.Version) string { return fmt.Sprint(v.LinesRemoved) }},
-			column[api.Version]{"rules", func(v api.Version) string { return v.Rules }},
+			text("version", func(v api.Version) string { return fmt.Sprint(v.Version) }),
+			moment("at", func(v api.Version) *time.Time { return &v.At }),
+			text("reason", func(v api.Version) string { return string(v.Reason) }),
+			text("approved", func(v api.Version) string { return yes(v.Approved) }),
+			text("lines added", func(v api.Version) string { return fmt.Sprint(v.LinesAdded) }),
+			text("lines removed", func(v api.Version) string { return fmt.Sprint(v.LinesRemoved) }),
+			text("rules", func(v api.Version) string { return v.Rules }),
 		)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"muster/collector"
 	"muster/internal/api"
@@ -36,19 +37,19 @@ func (c *deviceListCmd) Run(s *session) error {
 			return err
 		}
 		columns := []column[api.Device]{
-			{"name", func(d api.Device) string { return d.Name }},
-			{"address", func(d api.Device) string { return d.Address }},
-			{"vendor", func(d api.Device) string { return dash(d.Vendor) }},
-			{"platform", func(d api.Device) string { return dash(d.Platform) }},
-			{"model", func(d api.Device) string { return dash(clip(d.Model, 24)) }},
-			{"version", func(d api.Device) string { return dash(clip(d.Version, 24)) }},
-			{"serial", func(d api.Device) string { return dash(d.Serial) }},
-			{"site", func(d api.Device) string { return dash(d.Site) }},
-			{"state", func(d api.Device) string { return d.State }},
-			{"backup", func(d api.Device) string { return string(d.BackupState) }},
-			{"drift", func(d api.Device) string { return dash(strings.Join(d.Drift, ",")) }},
-			{"last backup", func(d api.Device) string { return when(d.LastBackup) }},
-			{"versions", func(d api.Device) string { return fmt.Sprint(d.Versions) }},
+			text("name", func(d api.Device) string { return d.Name }),
+			text("address", func(d api.Device) string { return d.Address }),
+			text("vendor", func(d api.Device) string { return d.Vendor }),
+			text("platform", func(d api.Device) string { return d.Platform }),
+			text("model", func(d api.Device) string { return d.Model }).clipped(24),
+			text("version", func(d api.Device) string { return d.Version }).clipped(24),
+			text("serial", func(d api.Device) string { return d.Serial }),
+			text("site", func(d api.Device) string { return d.Site }).optional(),
+			text("state", func(d api.Device) string { return d.State }),
+			text("backup", func(d api.Device) string { return string(d.BackupState) }).keyed("backup_state"),
+			text("drift", func(d api.Device) string { return strings.Join(d.Drift, ",") }).optional(),
+			moment("last backup", func(d api.Device) *time.Time { return d.LastBackup }),
+			text("versions", func(d api.Device) string { return fmt.Sprint(d.Versions) }),
 		}
 		return list(s, c.listing, devices, "no devices; muster discover finds them, muster device add ADDRESS adds one", columns...)
 	})
@@ -82,8 +83,16 @@ func (c *deviceShowCmd) Run(s *session) error {
 		row("serial", d.Serial)
 		row("site", d.Site)
 		row("tags", strings.Join(d.Tags, ", "))
-		row("state", d.State+" since "+when(d.StateSince))
-		row("backup", string(d.BackupState)+", last good "+when(d.LastBackup)+", "+plural(d.Versions, "version"))
+		state := d.State
+		if d.StateSince != nil {
+			state += " since " + when(d.StateSince)
+		}
+		row("state", state)
+		saved := string(d.BackupState)
+		if d.LastBackup != nil {
+			saved += ", last good " + when(d.LastBackup) + ", " + plural(d.Versions, "version")
+		}
+		row("backup", saved)
 		row("drift", strings.Join(d.Drift, ", "))
 		row("problem", d.Problem)
 		row("credential", d.Credential)

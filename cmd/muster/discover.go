@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"muster/collector"
 	"muster/internal/api"
@@ -30,7 +31,7 @@ func (c *discoverCmd) Run(s *session) error {
 			case l.Progress != nil:
 				p.show(*l.Progress)
 			case l.Note != "":
-				p.line(s.stderr, "%s", collector.Escape(l.Note))
+				p.note(collector.Escape(l.Note))
 			case l.Found != nil:
 				r := *l.Found
 				counts[r.Outcome]++
@@ -51,7 +52,7 @@ func (c *discoverCmd) Run(s *session) error {
 			}
 			return nil
 		})
-		p.end()
+		p.end(s.stderr)
 		if c.Output == "json" {
 			if err := printJSON(s.stdout, all); err != nil {
 				return err
@@ -61,12 +62,12 @@ func (c *discoverCmd) Run(s *session) error {
 			return err
 		}
 		if c.Output == "table" {
-			verb := "found"
+			dry := ""
 			if c.DryRun {
-				verb = "would be found"
+				dry = "; nothing was stored, nobody was logged in to"
 			}
-			p.line(s.stderr, "%s %s: %d new, %d known, %d further addresses of known ones; %d failed", plural(counts[inventory.OutcomeNew]+counts[inventory.OutcomeKnown]+counts[inventory.OutcomeMerged], "answer"), verb,
-				counts[inventory.OutcomeNew], counts[inventory.OutcomeKnown], counts[inventory.OutcomeMerged], failed)
+			fmt.Fprintf(s.stderr, "%d new, %d known, %d at a further address of a known device, %d failed%s\n",
+				counts[inventory.OutcomeNew], counts[inventory.OutcomeKnown], counts[inventory.OutcomeMerged], failed, dry)
 		}
 		if failed > 0 {
 			return exitCode(exitSomeFailed)

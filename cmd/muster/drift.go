@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"muster/backup"
 	"muster/collector"
@@ -22,12 +23,12 @@ func (c *driftCmd) Run(s *session) error {
 			return err
 		}
 		err = list(s, c.listing, d, "no drift",
-			column[backup.Drift]{"device", func(d backup.Drift) string { return d.Device }},
-			column[backup.Drift]{"kind", func(d backup.Drift) string { return string(d.Kind) }},
-			column[backup.Drift]{"since", func(d backup.Drift) string { return when(&d.Since) }},
-			column[backup.Drift]{"lines added", func(d backup.Drift) string { return fmt.Sprint(d.LinesAdded) }},
-			column[backup.Drift]{"lines removed", func(d backup.Drift) string { return fmt.Sprint(d.LinesRemoved) }},
-			column[backup.Drift]{"group", func(d backup.Drift) string { return d.Group }},
+			text("device", func(d backup.Drift) string { return d.Device }),
+			text("kind", func(d backup.Drift) string { return string(d.Kind) }),
+			moment("since", func(d backup.Drift) *time.Time { return &d.Since }),
+			text("lines added", func(d backup.Drift) string { return fmt.Sprint(d.LinesAdded) }),
+			text("lines removed", func(d backup.Drift) string { return fmt.Sprint(d.LinesRemoved) }),
+			text("group", func(d backup.Drift) string { return d.Group }),
 		)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,10 +19,49 @@ type listing struct {
 	Output string `short:"o" enum:"table,json,csv" default:"table" help:"table, json or csv."`
 }
 
-// column is one column of a table or CSV file: the JSON key and the cell.
+// column is one column of a table and of a CSV file.
 type column[T any] struct {
-	name string
-	cell func(T) string
+	name string         // head of the table, in lower case
+	key  string         // head of the CSV file: the JSON key
+	cell func(T) string // for people
+	raw  func(T) string // for programs
+	drop bool           // from a table where it is empty
+}
+
+// text is a column of words or numbers, the same for people and programs.
+func text[T any](name string, cell func(T) string) column[T] {
+	return column[T]{name, strings.ReplaceAll(name, " ", "_"), func(row T) string { return dash(cell(row)) }, cell, false}
+}
+
+// moment is a column of times: local with its age for people, RFC 3339 in UTC,
+// or nothing, for programs.
+func moment[T any](name string, at func(T) *time.Time) column[T] {
+	return column[T]{name, strings.ReplaceAll(name, " ", "_"), func(row T) string { return when(at(row)) }, func(row T) string {
+		t := at(row)
+		if t == nil || t.IsZero() {
+			return ""
+		}
+		return t.UTC().Format(time.RFC3339)
+	}, false}
+}
+
+// keyed gives a column another JSON key than its head.
+func (c column[T]) keyed(key string) column[T] {
+	c.key = key
+	return c
+}
+
+// optional leaves a column out of a table in which nobody has a value.
+func (c column[T]) optional() column[T] {
+	c.drop = true
+	return c
+}
+
+// clipped shortens what people see.
+func (c column[T]) clipped(n int) column[T] {
+	cell := c.cell
+	c.cell = func(row T) string { return clip(cell(row), n) }
+	return c
 }
 
 // list prints rows in the way that was asked for. none is what a table says when
@@ -37,7 +77,7 @@ func list[T any](s *session, o listing, rows []T, none string, columns ...column
 		w := csv.NewWriter(s.stdout)
 		head := make([]string, len(columns))
 		for i, c := range columns {
-			head[i] = strings.ReplaceAll(c.name, " ", "_")
+			head[i] = c.key
 		}
 		if err := w.Write(head); err != nil {
 			return err
@@ -45,7 +85,7 @@ func list[T any](s *session, o listing, rows []T, none string, columns ...column
 		for _, r := range rows {
 			cells := make([]string, len(columns))
 			for i, c := range columns {
-				cells[i] = harmless(c.cell(r))
+				cells[i] = harmless(c.raw(r))
 			}
 			if err := w.Write(cells); err != nil {
 				return err
@@ -58,6 +98,9 @@ func list[T any](s *session, o listing, rows []T, none string, columns ...column
 		fmt.Fprintln(s.stderr, none)
 		return nil
 	}
+	columns = slices.DeleteFunc(columns, func(c column[T]) bool {
+		return c.drop && !slices.ContainsFunc(rows, func(r T) bool { return c.raw(r) != "" })
+	})
 	w := tabwriter.NewWriter(s.stdout, 0, 4, 2, ' ', 0)
 	for i, c := range columns {
 		if i > 0 {
@@ -128,6 +171,13 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 func dash(s string) string {

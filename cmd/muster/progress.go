@@ -4,18 +4,21 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"muster/collector"
 	"muster/internal/api"
 )
 
 // progress shows how far a run is: a bar on a terminal, nothing elsewhere (the
 // results' own lines are the progress there).
 type progress struct {
-	bar *progressbar.ProgressBar
+	bar  *progressbar.ProgressBar
+	said string
 }
 
 func newProgress(w io.Writer, what string) *progress {
@@ -41,8 +44,19 @@ func (p *progress) show(at api.Progress) {
 	if at.Total > 0 && p.bar.GetMax() != at.Total {
 		p.bar.ChangeMax(at.Total)
 	}
-	p.bar.Describe(clip(at.Running, 40))
+	if at.Running != "" {
+		p.bar.Describe(clip(collector.Escape(at.Running), 40))
+	}
 	_ = p.bar.Set(at.Done)
+}
+
+// note keeps what the run says of itself: shown beside the bar while it works,
+// and the last of it as a line at the end.
+func (p *progress) note(text string) {
+	p.said = text
+	if p.bar != nil {
+		p.bar.Describe(clip(text, 60))
+	}
 }
 
 // line prints a line above the bar.
@@ -50,11 +64,15 @@ func (p *progress) line(w io.Writer, format string, args ...any) {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
-	fmt.Fprintf(w, format+"\n", args...)
+	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 }
 
-func (p *progress) end() {
+// end takes the bar away and prints the last note to w.
+func (p *progress) end(w io.Writer) {
 	if p.bar != nil {
 		_ = p.bar.Finish()
+	}
+	if p.said != "" {
+		fmt.Fprintln(w, p.said)
 	}
 }

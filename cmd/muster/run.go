@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"time"
 
 	"muster/collector"
 	"muster/internal/api"
@@ -29,13 +30,13 @@ func (c *runListCmd) Run(s *session) error {
 			return err
 		}
 		return list(s, c.listing, runs, "no run yet",
-			column[schedule.Run]{"id", func(r schedule.Run) string { return fmt.Sprint(r.ID) }},
-			column[schedule.Run]{"job", func(r schedule.Run) string { return job(r) }},
-			column[schedule.Run]{"state", func(r schedule.Run) string { return string(r.State) }},
-			column[schedule.Run]{"by", func(r schedule.Run) string { return r.By }},
-			column[schedule.Run]{"started", func(r schedule.Run) string { return when(&r.StartedAt) }},
-			column[schedule.Run]{"done", func(r schedule.Run) string { return fmt.Sprintf("%d of %d", r.Done, r.Total) }},
-			column[schedule.Run]{"outcomes", func(r schedule.Run) string { return outcomes(r.Counts) }},
+			text("id", func(r schedule.Run) string { return fmt.Sprint(r.ID) }),
+			text("job", job),
+			text("state", func(r schedule.Run) string { return string(r.State) }),
+			text("by", func(r schedule.Run) string { return r.By }),
+			moment("started", func(r schedule.Run) *time.Time { return &r.StartedAt }).keyed("started_at"),
+			text("done", func(r schedule.Run) string { return fmt.Sprintf("%d of %d", r.Done, r.Total) }),
+			text("outcomes", func(r schedule.Run) string { return outcomes(r.Counts) }),
 		)
 	})
 }
@@ -73,12 +74,12 @@ func (c *runShowCmd) Run(s *session) error {
 		}
 		fmt.Fprintf(s.stderr, "run %d, %s, %s, by %s, started %s: %d of %d done: %s\n", r.ID, job(r.Run), r.State, r.By, when(&r.StartedAt), r.Done, r.Total, outcomes(r.Counts))
 		return list(s, c.listing, r.Tasks, "no tasks",
-			column[schedule.Task]{"subject", func(t schedule.Task) string { return t.Subject }},
-			column[schedule.Task]{"state", func(t schedule.Task) string { return string(t.State) }},
-			column[schedule.Task]{"outcome", func(t schedule.Task) string { return dash(t.Outcome) }},
-			column[schedule.Task]{"step", func(t schedule.Task) string { return dash(t.Step) }},
-			column[schedule.Task]{"seconds", func(t schedule.Task) string { return fmt.Sprintf("%.1f", float64(t.TookMs)/1000) }},
-			column[schedule.Task]{"message", func(t schedule.Task) string { return t.Message }},
+			text("subject", func(t schedule.Task) string { return t.Subject }),
+			text("state", func(t schedule.Task) string { return string(t.State) }),
+			text("outcome", func(t schedule.Task) string { return t.Outcome }),
+			text("step", func(t schedule.Task) string { return t.Step }).optional(),
+			text("seconds", func(t schedule.Task) string { return fmt.Sprintf("%.1f", float64(t.TookMs)/1000) }),
+			text("message", func(t schedule.Task) string { return t.Message }).optional(),
 		)
 	})
 }
@@ -111,13 +112,13 @@ func (c *platformListCmd) Run(s *session) error {
 			return err
 		}
 		return list(s, c.listing, p, "no platforms",
-			column[api.Platform]{"name", func(p api.Platform) string { return p.Name }},
-			column[api.Platform]{"vendor", func(p api.Platform) string { return p.Vendor }},
-			column[api.Platform]{"evidence", func(p api.Platform) string { return string(p.Evidence.Kind) }},
-			column[api.Platform]{"restorable", func(p api.Platform) string { return p.Restorable.Text }},
-			column[api.Platform]{"parts", func(p api.Platform) string { return strings.Join(p.Parts, ",") }},
-			column[api.Platform]{"devices", func(p api.Platform) string { return fmt.Sprint(p.Devices) }},
-			column[api.Platform]{"origin", func(p api.Platform) string { return p.Origin }},
+			text("name", func(p api.Platform) string { return p.Name }),
+			text("vendor", func(p api.Platform) string { return p.Vendor }),
+			text("evidence", func(p api.Platform) string { return string(p.Evidence.Kind) }),
+			text("restorable", func(p api.Platform) string { return p.Restorable.Text }),
+			text("parts", func(p api.Platform) string { return strings.Join(p.Parts, ",") }),
+			text("devices", func(p api.Platform) string { return fmt.Sprint(p.Devices) }),
+			text("origin", func(p api.Platform) string { return p.Origin }),
 		)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -75,10 +76,10 @@ func (c *secretListCmd) Run(s *session) error {
 			return err
 		}
 		return list(s, c.listing, names, "no secret is sealed here",
-			column[api.Secret]{"name", func(n api.Secret) string { return n.Name }},
-			column[api.Secret]{"set", func(n api.Secret) string { return when(&n.SetAt) }},
-			column[api.Secret]{"used by", func(n api.Secret) string { return dash(strings.Join(n.UsedBy, ",")) }},
-			column[api.Secret]{"stopped", func(n api.Secret) string { return map[bool]string{true: "yes", false: "-"}[n.Stopped] }},
+			text("name", func(n api.Secret) string { return n.Name }),
+			moment("set", func(n api.Secret) *time.Time { return &n.SetAt }).keyed("set_at"),
+			text("used by", func(n api.Secret) string { return strings.Join(n.UsedBy, ",") }),
+			text("stopped", func(n api.Secret) string { return yes(n.Stopped) }),
 		)
 	})
 }
