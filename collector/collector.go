@@ -131,7 +131,7 @@ type SSHPolicy struct {
 type Limits struct {
 	Connect     time.Duration // TCP connect; 10 s
 	KeyExchange time.Duration // SSH transport handshake; 20 s
-	Login       time.Duration // authentication to the first prompt, enable included; 30 s
+	Login       time.Duration // each of authentication, first prompt and enable; 30 s
 	FirstByte   time.Duration // first byte of a command's answer; 120 s
 	Silence     time.Duration // pause inside an answer; 30 s
 	Session     time.Duration // everything together; 15 min

@@ -314,6 +314,7 @@ func TestAlgorithms(t *testing.T) {
 // A device that prints the password that it was given does not get it into an
 // error.
 func TestPasswordIsInNoError(t *testing.T) {
+	t.Parallel()
 	d := (&device{shell: func(tt *tty) { tt.puts("login " + testPassword + " " + testEnable + "\r\n$"); tt.freeze() }}).start(t)
 	target := d.target()
 	target.Limits.Login /= 8
@@ -326,6 +327,7 @@ func TestPasswordIsInNoError(t *testing.T) {
 // A passphrase in a wrong key, a device that hangs up: nothing of the library's
 // types is needed to tell.
 func TestHungUpDuringTheLogin(t *testing.T) {
+	t.Parallel()
 	var conn net.Conn
 	d := &device{password: true, wrap: func(nc net.Conn) net.Conn { conn = nc; return nc }}
 	d.verdict = func(string) error { _ = conn.Close(); return errDenied }

@@ -35,7 +35,7 @@ type cleaner struct {
 	marked    bool // the line held a pager that was answered: blanks wipe it
 	wiped     bool // a pass of blanks has done so
 	fresh     bool // marked, and nothing has come since: a line end would be the pager's
-	crs       int  // CRs whose movement waits: a LF may still come
+	crs       int  // CRs whose movement waits for what follows: a LF takes one of them
 
 	state  byte   // of the escape parser
 	esc    [2]int // parameters of a CSI sequence
@@ -92,6 +92,7 @@ func (c *cleaner) feed(b []byte) {
 		}
 		switch b[i] {
 		case '\n':
+			c.crs = max(c.crs-1, 0) // its own CR
 			c.newline()
 		case '\r':
 			// The usual line end needs no thought about the cursor.

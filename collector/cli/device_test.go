@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -26,6 +27,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(benchDevice) != "" {
+		serveBenchDevice()
+	}
 	// These tests wait for deadlines, they do not compute: more of them at a time
 	// than there are cores.
 	flag.Parse()
@@ -361,9 +365,11 @@ func plainDialogue() Dialogue {
 	}
 }
 
-func (d *device) target() collector.Target {
+func (d *device) target() collector.Target { return targetAt(d.addr()) }
+
+func targetAt(addr netip.AddrPort) collector.Target {
 	return collector.Target{
-		Device: "edge-r1", Addr: d.addr(),
+		Device: "edge-r1", Addr: addr,
 		Credential: collector.Credential{Name: "noc", Kind: collector.KindSSH, User: "backup",
 			Password: secret.New(testPassword), Enable: secret.New(testEnable)},
 		Limits: collector.Limits{Connect: 2 * time.Second, KeyExchange: 2 * time.Second, Login: 2 * time.Second,

@@ -128,6 +128,7 @@ func TestExecOnDevicesThatHangUpAfterEachRequest(t *testing.T) {
 // Standard input stays open: a device that starts its shell for an exec request
 // would take the end of it for "exit" and report success with no answer.
 func TestExecDoesNotEndStandardInput(t *testing.T) {
+	t.Parallel()
 	d := (&device{exec: func(tt *tty, _ string) int {
 		tt.puts("r1# ")
 		if _, err := tt.in.ReadByte(); err == nil {

@@ -105,6 +105,7 @@ func TestFileComesByteForByte(t *testing.T) {
 }
 
 func TestFileTooLargeIsRefused(t *testing.T) {
+	t.Parallel()
 	files := served{"/f": make([]byte, 3000)}
 	lying := files.handlers()
 	lying.FileList = served{}

@@ -219,6 +219,7 @@ func TestCloseEndsARunningCommand(t *testing.T) {
 }
 
 func TestUnreachableDevicesAreToldApart(t *testing.T) {
+	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

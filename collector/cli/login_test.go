@@ -207,6 +207,7 @@ func TestEnable(t *testing.T) {
 }
 
 func TestLoginQuestions(t *testing.T) {
+	t.Parallel()
 	asking := func(question, want string) func(*tty) {
 		return func(tt *tty) {
 			tt.puts(question)
@@ -254,6 +255,7 @@ func TestLoginQuestions(t *testing.T) {
 
 // A device that ends the session after the login tells why in what it printed.
 func TestClosedBeforeThePrompt(t *testing.T) {
+	t.Parallel()
 	for text, kind := range map[string]collector.Kind{
 		"% Authorization failed.\r\n":      collector.ErrRightsMissing,
 		"% Configuration is locked\r\n":    collector.ErrBusy,
@@ -274,6 +276,7 @@ func TestClosedBeforeThePrompt(t *testing.T) {
 // A device that refuses a setting of the session is still read, through its
 // pager; where we know no pager there is no way on.
 func TestRefusedPagingIsNotTheEnd(t *testing.T) {
+	t.Parallel()
 	d := (&device{shell: prompting("r1#", map[string]string{"show run": "hostname r1\nend\n"})}).start(t)
 	dialogue := plainDialogue()
 	dialogue.Paging = []string{"terminal length 0", "terminal width 0"}

@@ -38,6 +38,9 @@ func learn(line []byte) prompt {
 	p.base = strings.TrimRight(p.base, " ")
 	p.base = modes.ReplaceAllString(p.base, "")
 	p.name = hostName(p.base)
+	if !p.is(line) {
+		p.base, p.end = p.line, ""
+	}
 	return p
 }
 

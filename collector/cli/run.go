@@ -177,6 +177,9 @@ func echo(text []byte, command string) (length int, more bool) {
 	line := firstLine(text)
 	if rest, ok := bytes.CutPrefix(line, []byte("$")); ok {
 		if tail := strings.TrimRight(string(rest), " \n"); tail != "" && strings.HasSuffix(command, tail) {
+			if line[len(line)-1] != '\n' {
+				return 0, true
+			}
 			return len(line), false
 		}
 	}

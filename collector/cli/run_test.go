@@ -101,6 +101,7 @@ func TestAnswerIsExact(t *testing.T) {
 }
 
 func TestEchoWrappedAtTheWidth(t *testing.T) {
+	t.Parallel()
 	const p, command = "r1# ", "show running-config"
 	dialogue := plainDialogue()
 	dialogue.Width = 20
@@ -117,6 +118,7 @@ func TestEchoWrappedAtTheWidth(t *testing.T) {
 
 // Whatever way the bytes are cut on their way, the answer is the same.
 func TestAnswerSplitAtEveryPosition(t *testing.T) {
+	t.Parallel()
 	const p = "r1# "
 	answer := "show run\r\nhostname r1 \r\n\x1b[7m--More--\x1b[27m\r\x1b[Kbanner\b\bers r1#\r\nend\r\n"
 	s := func() *Session {
@@ -151,6 +153,7 @@ func TestAnswerSplitAtEveryPosition(t *testing.T) {
 
 // The pager is answered and leaves nothing, cut at every byte.
 func TestPagerSplitAtEveryPosition(t *testing.T) {
+	t.Parallel()
 	const p = "r1# "
 	pages := []string{"hostname r1 \n!\n", "x\n\n", "interface eth0\n", "end\n"}
 	pager, wipe := "\x1b[7m --More-- \x1b[27m", strings.Repeat("\b", 9)+strings.Repeat(" ", 8)+strings.Repeat("\b", 9)
@@ -238,6 +241,7 @@ func TestHalfAnAnswerIsAnError(t *testing.T) {
 // of a banner can look like it) is no end while more comes within the settle
 // time; and what comes later fails the next command.
 func TestPromptBeforeTheEndOfAnAnswer(t *testing.T) {
+	t.Parallel()
 	const p = "r1# "
 	t.Run("within the settle time", func(t *testing.T) {
 		dialogue := plainDialogue()
@@ -274,6 +278,7 @@ func TestPromptBeforeTheEndOfAnAnswer(t *testing.T) {
 }
 
 func TestRefusalsAreLookedForInTheFirstLinesOnly(t *testing.T) {
+	t.Parallel()
 	answers := map[string]string{
 		"wrong":    "     ^\n% Invalid input detected at '^' marker.\n\n",
 		"denied":   "% Authorization failed\n",
@@ -301,6 +306,7 @@ func TestRefusalsAreLookedForInTheFirstLinesOnly(t *testing.T) {
 }
 
 func TestAnswerTooLargeIsRefused(t *testing.T) {
+	t.Parallel()
 	d := (&device{shell: prompting("r1# ", map[string]string{"show run": strings.Repeat("x\n", 20000)})}).start(t)
 	target := d.target()
 	target.Limits.MaxBytes = 30000
@@ -347,6 +353,7 @@ func TestLargeAnswersTakeLinearTime(t *testing.T) {
 }
 
 func TestQuestionInsideACommand(t *testing.T) {
+	t.Parallel()
 	const p = "r1# "
 	dialogue := plainDialogue()
 	dialogue.Login = []Question{
