@@ -94,22 +94,16 @@ func (e *Email) Deliver(ctx context.Context, m Message) error {
 	}
 	// The library leaves its connection open where the dialogue fails, and knows
 	// the context only while it connects: the connection is ours to close.
-	var conn net.Conn
-	client, err := mail.NewClient(e.host, e.options(ctx, &conn)...)
+	var l link
+	defer l.close()
+	client, err := mail.NewClient(e.host, e.options(ctx, &l)...)
 	if err != nil {
 		return fmt.Errorf("receiver %s: mail client: %w", e.name, err)
 	}
-	defer func() {
-		if conn != nil {
-			_ = conn.Close() // again, where it was closed in order
-		}
-	}()
 	smtp, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
 		return e.fail(ctx, "at the beginning", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
 	if err := client.SendWithSMTPClient(smtp, msg); err != nil {
 		return e.fail(ctx, "while it was sent", err)
 	}
@@ -118,29 +112,45 @@ func (e *Email) Deliver(ctx context.Context, m Message) error {
 	return nil
 }
 
-func (e *Email) options(ctx context.Context, conn *net.Conn) []mail.Option {
+// link is the connection of one mail.
+type link struct {
+	conn net.Conn
+	stop func() bool
+}
+
+// dial connects; the connection ends with ctx.
+func (l *link) dial(ctx, whole context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	l.conn, l.stop = c, context.AfterFunc(whole, func() { _ = c.Close() })
+	return c, nil
+}
+
+func (l *link) close() {
+	if l.conn != nil {
+		l.stop()
+		_ = l.conn.Close() // again, where it was closed in order
+	}
+}
+
+func (e *Email) options(whole context.Context, l *link) []mail.Option {
 	policy := map[StartTLS]mail.TLSPolicy{
 		StartTLSRequired: mail.TLSMandatory, StartTLSOpportunistic: mail.TLSOpportunistic, StartTLSNone: mail.NoTLS,
 	}[e.o.StartTLS]
 	limit := 30 * time.Second
-	if d, ok := ctx.Deadline(); ok {
+	if d, ok := whole.Deadline(); ok {
 		limit = max(time.Until(d), time.Second)
 	}
 	config := &tls.Config{ServerName: e.host, MinVersion: tls.VersionTLS12, RootCAs: e.o.Roots}
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
+		c, err := l.dial(ctx, whole, network, address)
+		if err != nil || e.port != 465 {
+			return c, err
 		}
-		*conn = c
-		if e.port == 465 {
-			t := tls.Client(c, config)
-			if err := t.HandshakeContext(ctx); err != nil {
-				return nil, err
-			}
-			return t, nil
-		}
-		return c, nil
+		t := tls.Client(c, config)
+		return t, t.HandshakeContext(ctx)
 	}
 	o := []mail.Option{
 		mail.WithPort(e.port), mail.WithTimeout(limit), mail.WithTLSConfig(config), mail.WithDialContextFunc(dial),

@@ -2,6 +2,7 @@ package alert
 
 import (
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"mime/quotedprintable"
@@ -141,6 +142,29 @@ func TestMailServerThatFailsIsAnErrorAndLeavesNothingOpen(t *testing.T) {
 			if len(s.taken()) != 0 {
 				t.Error("a mail was taken")
 			}
+			waitFor(t, "the connection's end", s.ended)
+		})
+	}
+}
+
+func TestMailEndsAtOnceWithItsContext(t *testing.T) {
+	for _, at := range []string{"EHLO", "MAIL", "DATA"} {
+		t.Run("frozen at "+at, func(t *testing.T) {
+			t.Parallel()
+			s := newSink(t, sinkOptions{freeze: at})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			result := make(chan error, 1)
+			begun := time.Now()
+			go func() {
+				result <- email(t, EmailOptions{Server: s.addr(), StartTLS: StartTLSNone}).Deliver(ctx, testMessage())
+			}()
+			waitFor(t, "the freeze", s.frozen)
+			cancel()
+			if err := <-result; !errors.Is(err, context.Canceled) || time.Since(begun) > 10*time.Second {
+				t.Errorf("Deliver = %v after %s, want its context's end at once", err, time.Since(begun))
+			}
+			waitFor(t, "the connection's end", s.ended)
 		})
 	}
 }

@@ -278,6 +278,20 @@ func TestMessageThatAReceiverNeverTakesHoldsUpNoOtherAndIsGivenUp(t *testing.T) 
 	})
 }
 
+func TestOutboxGivesFirstTriesTheirTurnAndKeepsTheOrderOfAnAlert(t *testing.T) {
+	got := ""
+	for _, d := range firsts([]Delivery{
+		{ID: "refused", Receiver: "ops", AlertID: 1, Attempts: 3}, {ID: "its-recovery", Receiver: "ops", AlertID: 1},
+		{ID: "fresh", Receiver: "ops", AlertID: 2}, {ID: "elsewhere", Receiver: "mail", AlertID: 1},
+		{ID: "digest-1", Receiver: "mail"}, {ID: "digest-2", Receiver: "mail"},
+	}) {
+		got += d.ID + " "
+	}
+	if want := "fresh elsewhere digest-1 digest-2 refused "; got != want {
+		t.Errorf("order = %s, want %s", got, want)
+	}
+}
+
 type pickyReceiver struct{ take func(Message) error }
 
 func (pickyReceiver) Name() string                                 { return "picky" }

@@ -34,6 +34,8 @@ type sink struct {
 	mu    sync.Mutex
 	mails []mailTaken
 	conns []net.Conn
+	froze bool
+	open  int // connections that the client has not ended
 	wg    sync.WaitGroup
 }
 
@@ -61,8 +63,14 @@ func newSink(t *testing.T, o sinkOptions) *sink {
 			}
 			s.mu.Lock()
 			s.conns = append(s.conns, c)
+			s.open++
 			s.mu.Unlock()
-			s.wg.Go(func() { s.serve(c) })
+			s.wg.Go(func() {
+				s.serve(c)
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.open--
+			})
 		}
 	})
 	t.Cleanup(func() {
@@ -81,6 +89,16 @@ func (s *sink) addr() string { return s.listener.Addr().String() }
 
 func (s *sink) taken() []mailTaken { s.mu.Lock(); defer s.mu.Unlock(); return s.mails }
 
+// frozen reports whether a client has come to where it gets no answer.
+func (s *sink) frozen() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.froze }
+
+// ended reports whether there was a connection and none is left open.
+func (s *sink) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns) > 0 && s.open == 0
+}
+
 // serve speaks SMTP (RFC 5321) as far as a client of ours needs.
 func (s *sink) serve(c net.Conn) {
 	defer func() { _ = c.Close() }()
@@ -97,6 +115,9 @@ func (s *sink) serve(c net.Conn) {
 		verb, rest, _ := strings.Cut(line, " ")
 		verb = strings.ToUpper(verb)
 		if verb == s.freeze {
+			s.mu.Lock()
+			s.froze = true
+			s.mu.Unlock()
 			_, _ = in.ReadString('\n') // until the client hangs up
 			return
 		}

@@ -202,7 +202,22 @@ func TestPassingFaultIsTriedOnceMoreLater(t *testing.T) {
 		}}
 		r := New(newMemStore(), []Job{job}, quiet(Options{Concurrency: 1, RetryAfter: time.Minute}))
 		begun := time.Now()
-		run, tasks := runAll(t, r, Request{})
+		first, err := r.Start(t.Context(), "test", Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second) // all were tried, two wait
+		synctest.Wait()
+		now, _ := r.Run(t.Context(), first.ID)
+		waiting, _ := r.Tasks(t.Context(), first.ID)
+		if now.Done != 1 || now.NextTry.Sub(begun) != 61*time.Second || waiting[0].State != Waiting || waiting[0].Kind != "busy" {
+			t.Errorf("in between: %+v, first task %+v, want it to say why it waits and until when", now, waiting[0])
+		}
+		run, err := r.Wait(t.Context(), first.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tasks, _ := r.Tasks(t.Context(), run.ID)
 		r.Close()
 		if got := strings.Join(order, " "); got != "campus-1 campus-2 campus-3 campus-1 campus-2" {
 			t.Errorf("order = %s, want the second tries after all first ones", got)
