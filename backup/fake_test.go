@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/mattn/go-sqlite3" // to look at the file as a thief would
-
 	"muster/backup"
 	"muster/collector"
 	"muster/collector/cli"
@@ -252,7 +250,8 @@ func backupsWith(h *house, approval func(inventory.Device) backup.ApprovalPolicy
 	return b
 }
 
-// database opens the file beside the store, as the sqlite3 command would.
+// database opens the file beside the store, as the sqlite3 command would. The
+// driver comes with the store.
 func (h *house) database() *sql.DB {
 	h.t.Helper()
 	if h.db != nil {

@@ -41,11 +41,10 @@ func (d difference) writeTo(w io.Writer, nameA, nameB string, render func(remove
 	}
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "--- %s\n+++ %s\n", nameA, nameB)
-	line := func(sign byte, l []byte) {
-		out.WriteByte(sign)
-		out.Write(l)
+	line := func(sign byte, l []byte) { // an error of out stays in it until Flush
+		fmt.Fprintf(out, "%c%s", sign, l)
 		if !bytes.HasSuffix(l, []byte{'\n'}) {
-			out.WriteString("\n\\ No newline at end of file\n")
+			fmt.Fprint(out, "\n\\ No newline at end of file\n")
 		}
 	}
 	for i := 0; i < len(d.changes); {

@@ -140,7 +140,7 @@ func (p *purge) apply(tx *sql.Tx, who string, at time.Time) error {
 	const unlink = `UPDATE capture_part SET raw_id = NULL WHERE capture_id IN (?1, (SELECT capture_id FROM version WHERE id = ?2))`
 	const version = `DELETE FROM version WHERE id = ?1`
 	const noted = `INSERT INTO purged_version (device_id, number, at, who) VALUES (?1, ?2, ?3, ?4)`
-	if err := p.refit.write(tx); err != nil {
+	if err := p.write(tx); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(unlink, p.capture, p.version); err != nil {
@@ -152,7 +152,7 @@ func (p *purge) apply(tx *sql.Tx, who string, at time.Time) error {
 	if _, err := tx.Exec(noted, p.device, p.number, ms(at), orMuster(who)); err != nil {
 		return err
 	}
-	return p.refit.drop(tx)
+	return p.drop(tx)
 }
 
 // rewrite copies the database over itself without free pages, and cuts the
