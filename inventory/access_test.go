@@ -646,6 +646,21 @@ func TestChangedHostKeyStopsBeforeAPasswordUntilAPersonAcceptsIt(t *testing.T) {
 	}
 }
 
+func TestQuestionAboutAKeyEndsWhenTheAcceptedOneIsBack(t *testing.T) {
+	b := newBench(t)
+	b.credential("noc", "right")
+	shown := "own"
+	b.host = func(string) collector.HostKey { return key(shown) }
+	d := b.device("d", nil)
+	for _, shown = range []string{"own", "stranger", "own", "stranger"} {
+		_ = b.try(b.a.Begin(), d)
+	}
+	want := []EventKind{EventHostKeyAccepted, EventLoginAccepted, EventHostKeyChanged, EventLoginAccepted, EventHostKeyChanged}
+	if diff := cmp.Diff(want, b.m.kinds()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
 func TestStrictNeedsThePinBeforehand(t *testing.T) {
 	b := newBench(t)
 	b.scope.HostKeys = collector.Strict

@@ -66,6 +66,26 @@ func (l *login) askAboutKey(ctx context.Context, shown collector.HostKey) error 
 	})
 }
 
+// dropPending ends the question about keys that a device has shown, now that it
+// has shown an accepted one again. It reports whether there was a question.
+func dropPending(tx Tx, id int64, at time.Time) (asked bool, err error) {
+	keys, err := tx.Keys(id)
+	if err != nil {
+		return false, err
+	}
+	for _, k := range keys {
+		if k.State != KeyPending {
+			continue
+		}
+		asked = true
+		k.State, k.At = KeyDropped, at
+		if err := tx.PutKey(id, k); err != nil {
+			return asked, err
+		}
+	}
+	return asked, nil
+}
+
 // knowByKey makes an accepted key evidence of the device's identity.
 func knowByKey(tx Tx, id int64, k collector.HostKey, at time.Time) error {
 	return tx.Observe(id, Observation{At: at, Via: ViaSSH, Identifiers: []Identifier{{IDHostKey, k.Fingerprint}}})

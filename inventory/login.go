@@ -235,7 +235,11 @@ func (l *login) record(tx Tx, c candidate, method string, rej int, failed error)
 	if failed != nil {
 		return emit(tx, at, EventLoginRejected, dev, "", data)
 	}
-	if n := len(l.st.attempts); n > 0 && !l.st.attempts[n-1].Accepted || dev.SSHCredential != c.Name {
+	asked, err := dropPending(tx, dev.ID, at)
+	if err != nil {
+		return err
+	}
+	if n := len(l.st.attempts); n > 0 && !l.st.attempts[n-1].Accepted || dev.SSHCredential != c.Name || asked {
 		if err := emit(tx, at, EventLoginAccepted, dev, "", data); err != nil {
 			return err
 		}

@@ -126,7 +126,7 @@ type KeyState string
 const (
 	KeyPinned  KeyState = "pinned"
 	KeyPending KeyState = "pending" // shown, not accepted: waits for a person
-	KeyDropped KeyState = "dropped" // was pinned; the device was replaced
+	KeyDropped KeyState = "dropped" // was pinned, and the device was replaced; or was shown, and an accepted one again
 )
 
 // Key is a host key that a device has shown, or that a person expects of it.
