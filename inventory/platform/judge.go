@@ -86,12 +86,16 @@ func sentence(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:] + "."
 }
 
+// tailBytes is how much of a failed text is masked for its end to be quoted. A key
+// block that begins further up than that is no longer known as one.
+const tailBytes = 1 << 20
+
 // tail is the end of what was read, masked before it is cut so that no half of a
 // secret is left.
 func (j *judgement) tail(part string) string {
 	text := j.texts[part]
-	if len(text) > 4096 {
-		text = text[len(text)-4096:]
+	if len(text) > tailBytes {
+		text = text[len(text)-tailBytes:]
 		if i := bytes.IndexByte(text, '\n'); i >= 0 {
 			text = text[i+1:]
 		}

@@ -173,12 +173,19 @@ func TestEmptyAndForeignTextsAreNotProved(t *testing.T) {
 	}
 }
 
-// What an error quotes of a configuration has its secrets masked.
+// What an error quotes of a configuration has its secrets masked, also those that
+// begin far above the quoted end.
 func TestJudgementShowsNoSecret(t *testing.T) {
-	d, _ := definitions(t).ByName("cisco_ios")
-	text := "Building configuration...\n\nCurrent configuration : 90 bytes\n!\nusername ops password 0 hunter2hunter2\nsnmp-server community hunter2hunter2 RO\n"
-	_, err := d.Judge(map[string][]byte{"running": []byte(text)}, 0)
-	if err == nil || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("Judge() = %v", err)
+	s := definitions(t)
+	for name, text := range map[string]string{
+		"cisco_ios":        "Building configuration...\n\nCurrent configuration : 90 bytes\n!\nusername ops password 0 hunter2hunter2\nsnmp-server community hunter2hunter2 RO\n",
+		"fortinet_fortios": "#config-version=FGT\nconfig vpn certificate local\n    edit \"web\"\n        set private-key \"-----BEGIN KEY-----\n" + strings.Repeat("hunter2hunter2\n", 1000),
+		"juniper_junos":    "version 1;\nsystem {\n    secret \"$9$hunter2hunter2",
+	} {
+		d, _ := s.ByName(name)
+		_, err := d.Judge(map[string][]byte{"running": []byte(text)}, 0)
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("Judge() = %v", err)
+		}
 	}
 }

@@ -74,7 +74,7 @@ type volatileFinder struct {
 	r       *rules
 	text    []byte
 	lines   []line
-	up      []int32         // parents; nil until a rule asks
+	above   *ancestry       // nil until a rule asks
 	endless map[int]bool    // rules whose until does not come any more
 	holds   map[[2]int]bool // rule and parent: whether the block holds the rule's with
 }
@@ -111,19 +111,20 @@ func (f *volatileFinder) applies(n, i int) bool {
 	if v.under == nil && v.with == nil {
 		return true
 	}
-	if f.up == nil {
-		f.up = parents(f.text, f.lines)
+	if f.above == nil {
+		f.above = newAncestry(f.text, f.lines)
 	}
-	if v.under != nil && !below(f.text, f.lines, f.up, i, v.under) {
+	if v.under != nil && !f.above.below(i, v.under) {
 		return false
 	}
 	if v.with == nil {
 		return true
 	}
-	key := [2]int{n, int(f.up[i])}
+	parent := f.above.up[i]
+	key := [2]int{n, int(parent)}
 	has, known := f.holds[key]
 	if !known {
-		has = blockHas(f.text, f.lines, f.up, f.up[i], v.with)
+		has = f.above.blockHas(parent, v.with)
 		if f.holds == nil {
 			f.holds = map[[2]int]bool{}
 		}
@@ -177,24 +178,14 @@ func (v *volatileRule) cut(text []byte, lines []line, i int, m []int) ([]span, i
 // next is where the line after the one that ends at end begins.
 func next(text []byte, end int) int { return min(end+1, len(text)) }
 
-// below reports whether a line above i, indented less, matches.
-func below(text []byte, lines []line, up []int32, i int, re *regexp.Regexp) bool {
-	for p := up[i]; p >= 0; p = up[p] {
-		if re.Match(trimmed(lines[p].of(text))) {
-			return true
-		}
-	}
-	return false
-}
-
 // blockHas reports whether a line right below parent matches. What stands at the
 // outermost level is in no block.
-func blockHas(text []byte, lines []line, up []int32, parent int32, re *regexp.Regexp) bool {
+func (a *ancestry) blockHas(parent int32, re *regexp.Regexp) bool {
 	if parent < 0 {
 		return false
 	}
-	for j := int(parent) + 1; j < len(lines) && up[j] >= parent; j++ {
-		if up[j] == parent && re.Match(lines[j].of(text)) {
+	for j := int(parent) + 1; j < len(a.lines) && a.up[j] >= parent; j++ {
+		if a.up[j] == parent && re.Match(a.lines[j].of(a.text)) {
 			return true
 		}
 	}

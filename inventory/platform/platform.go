@@ -10,7 +10,7 @@
 // [Definition.Normal] takes out what changes by itself, [Definition.Redact] puts
 // tokens in the place of secrets, [Outward] makes the tokens unreadable for
 // people. [Definition.SavedForm] evens out running and startup config before
-// they are compared. docs/definitions.md tells the keys of a file.
+// they are compared. definitions/README.md tells the keys of a file.
 package platform
 
 // EvidenceKind says how well a definition is proved.

@@ -107,12 +107,12 @@ func (r *rules) secretsIn(text []byte) []find {
 
 // secretFinder is one pass over one text.
 type secretFinder struct {
-	r           *rules
-	text        []byte
-	lower       []byte // text in lower case
-	lines       []line
-	all         []find
-	up, upPlain []int32 // parents, with and without regard to quotes; nil until a rule asks
+	r            *rules
+	text         []byte
+	lower        []byte // text in lower case
+	lines        []line
+	all          []find
+	above, plain *ancestry // with and without regard to quotes; nil until a rule asks
 }
 
 // line looks at line i with the rules of set, and returns the last line that is
@@ -157,10 +157,10 @@ func (f *secretFinder) line(i int, set ruleSet) (last int) {
 // never closed would hide all structure behind it: then the indent alone has to
 // do, since a secret too many is better masked than one too few.
 func (f *secretFinder) under(i int, re *regexp.Regexp) bool {
-	if f.up == nil {
-		f.up, f.upPlain = parents(f.text, f.r.syntax.lines(f.text)), parents(f.text, f.lines)
+	if f.above == nil {
+		f.above, f.plain = newAncestry(f.text, f.r.syntax.lines(f.text)), newAncestry(f.text, f.lines)
 	}
-	return below(f.text, f.lines, f.up, i, re) || below(f.text, f.lines, f.upPlain, i, re)
+	return f.above.below(i, re) || f.plain.below(i, re)
 }
 
 // blockAt finds a secret that begins behind s.start in line i and ends before

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 )
 
@@ -182,6 +183,44 @@ func parents(text []byte, lines []line) []int32 {
 		stack = append(stack, level{n, int32(i)})
 	}
 	return out
+}
+
+// ancestry answers whether a line is below one that matches, each line and
+// pattern once: a text may go as deep as it has lines.
+type ancestry struct {
+	text  []byte
+	lines []line
+	up    []int32
+	known map[*regexp.Regexp][]int8 // per line, itself and its parents: 0 not looked at, 1 matches, -1 does not
+}
+
+func newAncestry(text []byte, lines []line) *ancestry {
+	return &ancestry{text: text, lines: lines, up: parents(text, lines), known: map[*regexp.Regexp][]int8{}}
+}
+
+// below reports whether a line above i, indented less, matches.
+func (a *ancestry) below(i int, re *regexp.Regexp) bool {
+	known := a.known[re]
+	if known == nil {
+		known = make([]int8, len(a.lines))
+		a.known[re] = known
+	}
+	var path []int32
+	answer := int8(-1)
+	for p := a.up[i]; p >= 0; p = a.up[p] {
+		if known[p] == 0 && re.Match(trimmed(a.lines[p].of(a.text))) {
+			known[p] = 1
+		}
+		if known[p] != 0 {
+			answer = known[p]
+			break
+		}
+		path = append(path, p)
+	}
+	for _, p := range path {
+		known[p] = answer
+	}
+	return answer == 1
 }
 
 func trimmed(b []byte) []byte { return bytes.TrimLeft(b, " \t") }
