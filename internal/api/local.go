@@ -434,7 +434,7 @@ func refuse(w http.ResponseWriter, err error) {
 	e := refusal(err)
 	code := http.StatusInternalServerError
 	switch {
-	case errors.Is(err, inventory.ErrNoDevice), errors.Is(err, schedule.ErrNoRun):
+	case errors.Is(err, inventory.ErrNoDevice), errors.Is(err, schedule.ErrNoRun), errors.Is(err, backup.ErrNotStored):
 		code = http.StatusNotFound
 	case e.Exit == 2:
 		code = http.StatusBadRequest

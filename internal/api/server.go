@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"strconv"
 	"strings"
@@ -186,6 +187,7 @@ func (s *Server) Device(ctx context.Context, name string) (DeviceDetail, error) 
 		AddressReason: d.AddressReason, PlatformReason: d.PlatformReason, Tags: full(d.Tags),
 		Credential: d.SSHCredential, SNMPCredential: d.SNMPCredential,
 		FirstSeen: known(d.FirstSeen), LastSeen: known(d.LastSeen),
+		ReadAt: known(f.ReadAt), Behind: d.Behind, Question: d.Question,
 		Facts: full(f.Facts), Interfaces: full(f.Interfaces), Addresses: full(f.Addresses), VLANs: full(f.VLANs),
 		Components: full(f.Components), Neighbors: full(f.Neighbors), HostKeys: full(f.HostKeys),
 	}, nil
@@ -284,13 +286,27 @@ func (s *Server) Alerts(ctx context.Context, all bool) ([]alert.Alert, error) {
 		f.State = alert.Firing
 	}
 	a, err := s.alerts.List(ctx, f)
+	for i := range a {
+		a[i].Devices = full(a[i].Devices)
+	}
 	return full(a), err
 }
 
 // Runs lists the newest runs.
 func (s *Server) Runs(ctx context.Context, limit int) ([]schedule.Run, error) {
 	r, err := s.runs.Runs(ctx, "", limit)
+	for i := range r {
+		r[i] = counted(r[i])
+	}
 	return full(r), err
+}
+
+// counted is a run whose counts are there, also where nothing has ended yet.
+func counted(r schedule.Run) schedule.Run {
+	if r.Counts == nil {
+		r.Counts = map[string]int{}
+	}
+	return r
 }
 
 // Run shows one run with its tasks; 0: the newest.
@@ -310,7 +326,7 @@ func (s *Server) Run(ctx context.Context, id int64) (RunDetail, error) {
 		return RunDetail{}, err
 	}
 	t, err := s.runs.Tasks(ctx, id)
-	return RunDetail{Run: r, Tasks: full(t)}, err
+	return RunDetail{Run: counted(r), Tasks: full(t)}, err
 }
 
 // Platforms lists the definitions in force.
@@ -367,9 +383,14 @@ func refusal(err error) *Error {
 }
 
 // Mark changes whenever something happened that a page could show: a stored
-// event, or progress of a run that is at work.
+// event, an alert (which follows its event a little later), or progress of a run
+// that is at work.
 func (s *Server) Mark(ctx context.Context) (string, error) {
 	last, err := s.house.LastEvent(ctx)
+	if err != nil {
+		return "", err
+	}
+	alerts, err := s.alerts.List(ctx, alert.Filter{State: alert.Firing})
 	if err != nil {
 		return "", err
 	}
@@ -377,9 +398,13 @@ func (s *Server) Mark(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	mark := strconv.FormatInt(last, 10)
-	for _, r := range runs {
-		mark += fmt.Sprintf(" %d:%s:%d/%d", r.ID, r.State, r.Done, r.Total)
+	mark := fnv.New64a()
+	fmt.Fprint(mark, last)
+	for _, a := range alerts {
+		fmt.Fprint(mark, " ", a.ID, a.Message, a.AckedBy, a.AckNote)
 	}
-	return mark, nil
+	for _, r := range runs {
+		fmt.Fprint(mark, " ", r.ID, r.State, r.Done, r.Total)
+	}
+	return strconv.FormatUint(mark.Sum64(), 36), nil
 }

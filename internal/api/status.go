@@ -65,7 +65,8 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 		return st, err
 	}
 	if runs, err := s.runs.Runs(ctx, "backup", 1); err == nil && len(runs) == 1 {
-		st.LastRun = &runs[0]
+		last := counted(runs[0])
+		st.LastRun = &last
 	}
 	return st, nil
 }
@@ -97,7 +98,7 @@ func mend(kind string) string {
 }
 
 var mends = map[string]string{
-	"disabled":            "A person switched them off: muster device set NAME --no-disabled.",
+	"disabled":            "A person switched them off: muster device set NAME --enable.",
 	"down":                "Nothing answers: look at power and uplink; muster doctor DEVICE shows what was tried.",
 	"behind":              "They are reached through a device that is down: mend that one first.",
 	"stale":               "The last good backup is old: muster run list shows what happened since.",

@@ -57,6 +57,9 @@ type DeviceDetail struct {
 	SNMPCredential string              `json:"snmp_credential,omitempty"` // the only one that is asked with
 	FirstSeen      *time.Time          `json:"first_seen,omitempty"`
 	LastSeen       *time.Time          `json:"last_seen,omitempty"`
+	ReadAt         *time.Time          `json:"read_at,omitempty"`  // when facts and tables were read last
+	Behind         string              `json:"behind,omitempty"`   // with state "behind": through what it is reached
+	Question       string              `json:"question,omitempty"` // what a person has to confirm, with the mend
 	Facts          []inventory.FactAt  `json:"facts"`
 	Interfaces     []snmp.Interface    `json:"interfaces"`
 	Addresses      []snmp.Address      `json:"addresses"`

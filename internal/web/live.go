@@ -10,8 +10,9 @@ const (
 	// livePace is the least time between two words on the stream; a run's tasks
 	// change faster than anybody reads.
 	livePace = time.Second
-	// heartbeat keeps the connection known to be alive.
-	heartbeat = 15 * time.Second
+	// heartbeat tells the browser that the stream is alive; after three that did
+	// not come app.js says "not live".
+	heartbeat = 5 * time.Second
 )
 
 // live tells a browser that something changed; it then asks for its page again,
@@ -19,6 +20,9 @@ const (
 func (w *site) live(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Content-Type", "text/event-stream")
 	rw.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return
+	}
 	flush := http.NewResponseController(rw)
 	word := func(format string, a ...any) bool {
 		if _, err := fmt.Fprintf(rw, format, a...); err != nil {
@@ -39,7 +43,7 @@ func (w *site) live(rw http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-beat.C:
-			if !word(": alive\n\n") {
+			if !word("event: alive\ndata:\n\n") {
 				return
 			}
 		case <-pace.C:

@@ -1,10 +1,10 @@
 package web
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 
 	"muster/backup"
@@ -13,25 +13,46 @@ import (
 	"muster/internal/schedule"
 )
 
-var errNoPage = errors.New("there is no such page")
+var errNoPage = errors.New("there is no such page; the list at the left has those that there are")
+
+// overviewRows is how many rows of one kind the overview shows.
+const overviewRows = 12
 
 type overviewData struct {
-	Alerts []alert.Alert
-	Drift  []backup.Drift
-	Runs   []schedule.Run
+	Alerts     []alert.Alert // worst first
+	MoreAlerts int
+	Drift      []driftGroup
+	MoreDrift  int
+	Runs       []schedule.Run
+	AllWell    bool
 }
 
 func (w *site) overview(r *http.Request) (string, view, error) {
 	var d overviewData
-	var err error
-	if d.Alerts, err = w.api.Alerts(r.Context(), false); err != nil {
+	alerts, err := w.api.Alerts(r.Context(), false)
+	if err != nil {
 		return "", view{}, err
 	}
-	if d.Drift, err = w.api.Drift(r.Context(), ""); err != nil {
+	order := map[string]int{"bad": 0, "warn": 1, "info": 2}
+	slices.SortStableFunc(alerts, func(a, b alert.Alert) int { return order[severity(a)] - order[severity(b)] })
+	drifts, err := w.api.Drift(r.Context(), "")
+	if err != nil {
 		return "", view{}, err
 	}
+	groups := groupDrift(drifts)
+	d.AllWell = len(groups) == 0 && !slices.ContainsFunc(alerts, urgent)
+	d.Alerts, d.MoreAlerts = head(alerts, overviewRows)
+	d.Drift, d.MoreDrift = head(groups, overviewRows)
 	d.Runs, err = w.api.Runs(r.Context(), 5)
 	return "overview", view{Title: "Overview", Nav: "overview", Data: d}, err
+}
+
+// head is the first n of a list, and how many more there are.
+func head[T any](list []T, n int) ([]T, int) {
+	if len(list) <= n {
+		return list, 0
+	}
+	return list[:n], len(list) - n
 }
 
 type devicesData struct {
@@ -41,190 +62,113 @@ type devicesData struct {
 }
 
 func (w *site) devices(r *http.Request) (string, view, error) {
-	d := devicesData{Query: r.FormValue("q")}
+	d := devicesData{Query: strings.TrimSpace(r.FormValue("q"))}
 	var err error
-	if d.Devices, err = w.api.Devices(r.Context(), d.Query); err != nil && d.Query != "" {
+	if d.Devices, err = w.api.Devices(r.Context(), d.Query); err == nil && len(d.Devices) == 0 && d.Query != "" {
+		d.Devices, err = w.search(r, d.Query)
+	}
+	if err != nil && d.Query != "" {
 		// A word that no field fits is the reader's to mend, on the same page.
 		d.Fault, err = err.Error(), nil
 	}
 	return "devices", view{Title: "Devices", Nav: "devices", Data: d}, err
 }
 
-type deviceData struct {
-	api.DeviceDetail
-	Log    []api.Version
-	Drifts []backup.Drift
-	Alerts []alert.Alert
-}
-
-func (w *site) device(r *http.Request) (string, view, error) {
-	var d deviceData
-	var err error
-	if d.DeviceDetail, err = w.api.Device(r.Context(), r.PathValue("name")); err != nil {
-		return "", view{}, err
-	}
-	if d.Log, err = w.api.Versions(r.Context(), d.Name); err != nil {
-		return "", view{}, err
-	}
-	drifts, err := w.api.Drift(r.Context(), "")
-	if err != nil {
-		return "", view{}, err
-	}
-	for _, x := range drifts {
-		if x.Device == d.Name {
-			d.Drifts = append(d.Drifts, x)
+// search is for a query that fits nothing to the letter: people type a part of a
+// name, or a serial.
+func (w *site) search(r *http.Request, query string) ([]api.Device, error) {
+	wider := strings.Fields(query)
+	for i, word := range wider {
+		if !strings.ContainsAny(word, ":*?[") {
+			wider[i] = "*" + word + "*"
 		}
 	}
-	alerts, err := w.api.Alerts(r.Context(), false)
-	for _, a := range alerts {
-		for _, n := range a.Devices {
-			if n == d.Name {
-				d.Alerts = append(d.Alerts, a)
-			}
+	found, err := w.api.Devices(r.Context(), strings.Join(wider, " "))
+	if err != nil || len(found) > 0 || len(wider) > 1 {
+		return found, err
+	}
+	if one, err := w.api.Device(r.Context(), query); err == nil {
+		return []api.Device{one.Device}, nil
+	}
+	return nil, nil
+}
+
+// driftGroup is one change, on all devices that have it: one decision.
+type driftGroup struct {
+	backup.Drift          // of the device that had it first
+	Devices      []string // names
+	Diff         string   // page that shows it, of the first device
+	Do           string
+}
+
+// groupDrift joins drifts of one kind with the same fingerprint, unsaved ones
+// first: they are gone at the next reload.
+func groupDrift(drifts []backup.Drift) []driftGroup {
+	type key struct {
+		kind  backup.DriftKind
+		group string
+	}
+	at := map[key]int{}
+	var groups []driftGroup
+	for _, d := range drifts {
+		k := key{d.Kind, d.Group}
+		if d.Group == "" {
+			k.group = "\x00" + d.Device // of no group: by itself
+		}
+		i, ok := at[k]
+		if !ok {
+			i = len(groups)
+			at[k] = i
+			groups = append(groups, driftGroup{Drift: d})
+		}
+		g := &groups[i]
+		g.Devices = append(g.Devices, d.Device)
+		if d.Since.Before(g.Since) {
+			g.Drift = d
 		}
 	}
-	return "device", view{Title: d.Name, Nav: "devices", Data: d}, err
-}
-
-type configData struct {
-	Device  string
-	Version int // 0: not a version but Part
-	Part    string
-	Lines   []string
-	Log     []api.Version
-}
-
-func (w *site) config(r *http.Request) (string, view, error) {
-	d := configData{Device: r.PathValue("name")}
-	which := backup.Which{}
-	switch v := r.PathValue("version"); v {
-	case "startup":
-		d.Part, which.Part = v, v
-	case "quarantined":
-		d.Part, which.Quarantined = v, true
-	default:
-		n, err := strconv.Atoi(strings.TrimPrefix(v, "v"))
-		if err != nil || n < 1 {
-			return "", view{}, errNoPage
-		}
-		d.Version, which.Version = n, n
+	for i := range groups {
+		g := &groups[i]
+		slices.Sort(g.Devices)
+		g.Diff, g.Do = diffOf(g.Device, g.Kind), driftDo(g.Kind, g.Devices)
 	}
-	text, err := w.api.Text(r.Context(), d.Device, which)
-	if err != nil {
-		return "", view{}, err
-	}
-	d.Lines = strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
-	d.Log, err = w.api.Versions(r.Context(), d.Device)
-	return "config", view{Title: d.Device + " configuration", Nav: "devices", Data: d}, err
+	order := map[backup.DriftKind]int{backup.DriftUnsaved: 0, backup.DriftPending: 1, backup.DriftChanged: 2, backup.DriftOffBaseline: 3}
+	slices.SortStableFunc(groups, func(a, b driftGroup) int {
+		return cmp.Or(order[a.Kind]-order[b.Kind], a.Since.Compare(b.Since))
+	})
+	return groups
 }
 
-type diffData struct {
-	Device string
-	A, B   string
-	Hunks  []hunk
-}
-
-// diff shows two versions (v1/v2), startup/running, or baseline/running.
-func (w *site) diff(r *http.Request) (string, view, error) {
-	d := diffData{Device: r.PathValue("name"), A: r.PathValue("a"), B: r.PathValue("b")}
-	var text bytes.Buffer
-	var err error
-	switch d.A {
-	case "startup":
-		err = w.api.Diff(r.Context(), &text, d.Device, 0, 0, "unsaved")
-	case "baseline":
-		err = w.api.Diff(r.Context(), &text, d.Device, 0, 0, "baseline")
-	default:
-		a, errA := strconv.Atoi(strings.TrimPrefix(d.A, "v"))
-		b, errB := strconv.Atoi(strings.TrimPrefix(d.B, "v"))
-		if errA != nil || errB != nil || a < 1 || b < 1 {
-			return "", view{}, errNoPage
-		}
-		err = w.api.Diff(r.Context(), &text, d.Device, a, b, "")
+// driftDo is what to do about a drift. muster never does it itself.
+func driftDo(kind backup.DriftKind, devices []string) string {
+	name := "NAME"
+	if len(devices) == 1 {
+		name = devices[0]
 	}
-	d.Hunks = parseUnified(text.String())
-	return "diff", view{Title: d.Device + " " + d.A + " to " + d.B, Nav: "devices", Data: d}, err
+	switch kind {
+	case backup.DriftUnsaved:
+		return "Save it on the device, or put it back there: the next reload loses it."
+	case backup.DriftPending:
+		return "Commit or discard it on the device."
+	case backup.DriftOffBaseline:
+		return "Put it back on the device, or move the baseline: muster config baseline " + name
+	}
+	return "As it should be? muster config approve " + name + ". If not, put it back on the device."
 }
 
 func (w *site) drift(r *http.Request) (string, view, error) {
 	d, err := w.api.Drift(r.Context(), "")
-	return "drift", view{Title: "Drift", Nav: "drift", Data: d}, err
+	return "drift", view{Title: "Drift", Nav: "drift", Data: groupDrift(d)}, err
+}
+
+type alertsData struct {
+	All    bool
+	Alerts []alert.Alert
 }
 
 func (w *site) alerts(r *http.Request) (string, view, error) {
-	a, err := w.api.Alerts(r.Context(), r.FormValue("all") == "1")
-	return "alerts", view{Title: "Alerts", Nav: "alerts", Data: a}, err
-}
-
-func (w *site) runs(r *http.Request) (string, view, error) {
-	d, err := w.api.Runs(r.Context(), 50)
-	return "runs", view{Title: "Runs", Nav: "runs", Data: d}, err
-}
-
-func (w *site) run(r *http.Request) (string, view, error) {
-	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if err != nil {
-		return "", view{}, schedule.ErrNoRun
-	}
-	d, err := w.api.Run(r.Context(), id)
-	return "run", view{Title: "Run " + r.PathValue("id"), Nav: "runs", Data: d}, err
-}
-
-// hunk is one group of lines of a unified diff.
-type hunk struct {
-	Head  string
-	Lines []diffLine
-}
-
-// diffLine is one line: Mark is "+", "-" or " "; A and B are line numbers, 0: not on that side.
-type diffLine struct {
-	Mark string
-	A, B int
-	Text string
-}
-
-// parseUnified reads the diff that the API prints, for showing it as a table.
-func parseUnified(text string) []hunk {
-	var hunks []hunk
-	a, b := 0, 0
-	for _, l := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
-		switch {
-		case strings.HasPrefix(l, "@@ "):
-			hunks = append(hunks, hunk{Head: l})
-			a, b = begins(l)
-		case len(hunks) == 0 || l == "":
-			// the header's two lines
-		default:
-			h := &hunks[len(hunks)-1]
-			d := diffLine{Mark: l[:1], Text: l[1:]}
-			switch d.Mark {
-			case "+":
-				d.B = b
-				b++
-			case "-":
-				d.A = a
-				a++
-			case " ":
-				d.A, d.B = a, b
-				a++
-				b++
-			}
-			h.Lines = append(h.Lines, d)
-		}
-	}
-	return hunks
-}
-
-// begins reads the first line numbers of "@@ -A,n +B,m @@".
-func begins(head string) (a, b int) {
-	for _, f := range strings.Fields(head) {
-		n, _ := strconv.Atoi(strings.SplitN(strings.TrimLeft(f, "+-"), ",", 2)[0])
-		switch {
-		case strings.HasPrefix(f, "-"):
-			a = n
-		case strings.HasPrefix(f, "+"):
-			b = n
-		}
-	}
-	return a, b
+	d := alertsData{All: r.FormValue("all") == "1"}
+	var err error
+	d.Alerts, err = w.api.Alerts(r.Context(), d.All)
+	return "alerts", view{Title: "Alerts", Nav: "alerts", Data: d}, err
 }

@@ -15,9 +15,12 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	"muster/backup"
+	"muster/internal/alert"
 	"muster/internal/api"
 	"muster/internal/schedule"
 	"muster/inventory"
@@ -72,11 +75,13 @@ func New(s *api.Server, o Options) (http.Handler, error) {
 	for _, r := range w.routes() {
 		mux.HandleFunc("GET "+r.pattern, r.handle)
 	}
+	mux.HandleFunc("GET /", w.page(func(*http.Request) (string, view, error) { return "", view{}, errNoPage }))
 	static, err := fs.Sub(assets, "assets")
 	if err != nil {
 		return nil, err
 	}
-	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(static)))
+	files := http.StripPrefix("/assets/", http.FileServerFS(static))
+	mux.HandleFunc("GET /assets/{file}", files.ServeHTTP) // a file, never the folder
 	mux.Handle("GET /v1/", s.Public())
 	return w.guard(mux), nil
 }
@@ -121,7 +126,9 @@ func (w *site) guard(next http.Handler) http.Handler {
 			return
 		}
 		if r.URL.Path == openPath {
-			w.o.Gate.open(rw, r)
+			if refused := w.o.Gate.open(rw, r); refused != "" {
+				w.render(rw, http.StatusForbidden, "closed", view{Title: "Closed", Closed: true, Data: refused})
+			}
 			return
 		}
 		if strings.HasPrefix(r.URL.Path, "/assets/") { // no secrets there, and the closed page wants its looks
@@ -129,8 +136,8 @@ func (w *site) guard(next http.Handler) http.Handler {
 			return
 		}
 		if !w.o.Gate.knows(r) {
-			rw.WriteHeader(http.StatusUnauthorized)
-			w.render(rw, r, "closed", view{Title: "Closed"})
+			w.render(rw, http.StatusUnauthorized, "closed", view{Title: "Closed", Closed: true,
+				Data: "Open the one-time link that muster serve printed, or ask for another: muster serve --link"})
 			return
 		}
 		next.ServeHTTP(rw, r)
@@ -162,8 +169,10 @@ type view struct {
 	Title  string
 	Nav    string // which entry of the rail is the page's
 	Status api.Status
+	Urgent bool // an alert fires that nobody has taken, and that is no mere news
 	Now    time.Time
-	Muster string // version
+	Muster string // version; not told to who is not let in
+	Closed bool   // a page without rail and search, for who is not let in
 	Data   any
 }
 
@@ -171,28 +180,49 @@ type view struct {
 func (w *site) page(f func(*http.Request) (name string, v view, err error)) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
 		name, v, err := f(r)
-		if err == nil {
-			v.Status, err = w.api.Status(r.Context())
+		var more error
+		if v.Status, more = w.api.Status(r.Context()); err == nil {
+			err = more
 		}
-		if err != nil {
-			code := http.StatusInternalServerError
-			if errors.Is(err, inventory.ErrNoDevice) || errors.Is(err, schedule.ErrNoRun) || errors.Is(err, errNoPage) {
-				code = http.StatusNotFound
+		if more == nil && v.Status.Alerts > 0 {
+			var firing []alert.Alert
+			if firing, more = w.api.Alerts(r.Context(), false); err == nil {
+				err = more
 			}
-			rw.WriteHeader(code)
+			v.Urgent = slices.ContainsFunc(firing, urgent)
+		}
+		code := http.StatusOK
+		if err != nil {
+			code = codeOf(err)
 			name, v.Title, v.Data = "wrong", "Not shown", err.Error()
 		}
-		w.render(rw, r, name, v)
+		w.render(rw, code, name, v)
 	}
 }
 
-func (w *site) render(rw http.ResponseWriter, _ *http.Request, name string, v view) {
-	v.Now, v.Muster = w.o.Now(), w.o.Version
+// codeOf is the status of a page that cannot be shown.
+func codeOf(err error) int {
+	var refused *api.Error
+	switch {
+	case errors.Is(err, inventory.ErrNoDevice), errors.Is(err, schedule.ErrNoRun), errors.Is(err, errNoPage), errors.Is(err, backup.ErrNotStored):
+		return http.StatusNotFound
+	case errors.As(err, &refused) && refused.Exit == 2:
+		return http.StatusBadRequest
+	}
+	return http.StatusInternalServerError
+}
+
+func (w *site) render(rw http.ResponseWriter, code int, name string, v view) {
+	v.Now = w.o.Now()
+	if !v.Closed {
+		v.Muster = w.o.Version
+	}
 	var b bytes.Buffer
 	if err := w.tmpl[name].Execute(&b, v); err != nil {
 		http.Error(rw, "This page could not be made: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	rw.WriteHeader(code)
 	_, _ = b.WriteTo(rw)
 }
