@@ -179,12 +179,16 @@ type deviceSetCmd struct {
 	Timeout    *string  `help:"Wait for the first byte of an answer and inside one, e.g. 5m; empty: the scope's again."`
 	Tag        []string `help:"Tags, replacing the ones there are."`
 	Managed    *bool    `negatable:"" help:"Back it up, check it, alert about it."`
-	Disabled   *bool    `negatable:"" help:"Leave it alone."`
+	Disable    bool     `xor:"enable" help:"Leave it alone: no backup, no check, no alert."`
+	Enable     bool     `xor:"enable" help:"Take it in again."`
 }
 
 func (c *deviceSetCmd) Run(s *session) error {
 	return s.client(func(ctx context.Context, cl *api.Client) error {
-		set := api.DeviceSet{Name: c.Name, Site: c.Site, Platform: c.Platform, Credential: c.Credential, Algorithms: c.Algorithms, Timeout: c.Timeout, Managed: c.Managed, Disabled: c.Disabled}
+		set := api.DeviceSet{Name: c.Name, Site: c.Site, Platform: c.Platform, Credential: c.Credential, Algorithms: c.Algorithms, Timeout: c.Timeout, Managed: c.Managed}
+		if c.Disable || c.Enable {
+			set.Disabled = &c.Disable
+		}
 		if c.Tag != nil {
 			set.Tags = &c.Tag
 		}

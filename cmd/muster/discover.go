@@ -12,7 +12,6 @@ import (
 type discoverCmd struct {
 	Scope  []string `arg:"" optional:"" help:"Scopes to sweep; none: all."`
 	DryRun bool     `help:"Show what would be found; store nothing, open no SSH session."`
-	Silent bool     `help:"List addresses that did not answer, too."`
 	streaming
 }
 
@@ -38,9 +37,6 @@ func (c *discoverCmd) Run(s *session) error {
 				if r.Outcome == inventory.OutcomeFailed {
 					failed++
 				}
-				if r.Outcome == inventory.OutcomeSilent && !c.Silent {
-					return nil
-				}
 				switch c.Output {
 				case "ndjson":
 					return printLine(s.stdout, r)
@@ -62,16 +58,33 @@ func (c *discoverCmd) Run(s *session) error {
 			return err
 		}
 		if c.Output == "table" {
-			dry := ""
-			if c.DryRun {
-				dry = "; nothing was stored, nobody was logged in to"
-			}
-			fmt.Fprintf(s.stderr, "%d new, %d known, %d at a further address of a known device, %d failed%s\n",
-				counts[inventory.OutcomeNew], counts[inventory.OutcomeKnown], counts[inventory.OutcomeMerged], failed, dry)
+			fmt.Fprintln(s.stderr, summed(counts, c.DryRun))
 		}
 		if failed > 0 {
 			return exitCode(exitSomeFailed)
 		}
 		return nil
 	})
+}
+
+// summed counts outcomes; rare ones are named where there are any.
+func summed(counts map[inventory.Outcome]int, dry bool) string {
+	text := fmt.Sprintf("%d new, %d known", counts[inventory.OutcomeNew], counts[inventory.OutcomeKnown])
+	for _, rare := range []struct {
+		outcome inventory.Outcome
+		what    string
+	}{
+		{inventory.OutcomeMerged, "at a further address of a known device"},
+		{inventory.OutcomeSilent, "known and silent"},
+		{inventory.OutcomeExcluded, "in no scope any more"},
+	} {
+		if n := counts[rare.outcome]; n > 0 {
+			text += fmt.Sprintf(", %d %s", n, rare.what)
+		}
+	}
+	text += fmt.Sprintf(", %d failed", counts[inventory.OutcomeFailed])
+	if dry {
+		text += "; nothing was stored, nobody was logged in to"
+	}
+	return text
 }

@@ -222,7 +222,7 @@ func (a *App) build(ctx context.Context, set *settings.Settings, key secret.Key)
 		Definitions: a.platforms.Load, Approval: a.approval, Devices: a.notRetired, Facts: a.learn, Log: a.log, Now: a.o.Now,
 	})
 	a.runner = schedule.New(a.store, []schedule.Job{
-		&schedule.Backup{Access: a.access, Backups: a.backups, Devices: selector{a.devices}},
+		&schedule.Backup{Access: a.access, Backups: prover{a}, Devices: selector{a.devices}},
 		&schedule.Discovery{Access: a.access, Discovery: a.discovery},
 		schedule.Single(jobHousekeeping, a.housekeeping),
 	}, schedule.Options{Log: a.log, Now: a.o.Now, ScopeLimit: a.scopeLimit})
@@ -237,7 +237,7 @@ func (a *App) build(ctx context.Context, set *settings.Settings, key secret.Key)
 		return err
 	}
 	a.gate = web.NewGate(a.o.Now)
-	a.server = api.New(a.devices, a.backups, a.alerts, a.runner, a, a.o.Now)
+	a.server = api.New(desk{a.devices, a}, a.backups, a.alerts, a.runner, a, a.o.Now)
 
 	path, err := socketPath(a.o.Dir)
 	if err != nil {

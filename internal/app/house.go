@@ -7,7 +7,10 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"strings"
 
+	"muster/backup"
+	"muster/collector"
 	"muster/internal/api"
 	"muster/internal/schedule"
 	"muster/internal/secret"
@@ -164,6 +167,47 @@ func (a *App) Reload(ctx context.Context) (string, error) {
 	return note, nil
 }
 
+// desk is where people decide about devices. A platform or credential that does
+// not exist is wrong usage, whatever else is wrong.
+type desk struct {
+	*inventory.Devices
+	a *App
+}
+
+// Add puts a device into the inventory that a person names.
+func (d desk) Add(ctx context.Context, n inventory.NewDevice, by string) (inventory.Device, error) {
+	if err := d.there(n.Platform, n.Credential); err != nil {
+		return inventory.Device{}, err
+	}
+	return d.Devices.Add(ctx, n, by)
+}
+
+// Set stores what a person decides about one device.
+func (d desk) Set(ctx context.Context, key string, c inventory.Change, by string) (inventory.Device, error) {
+	var platformName, credential string
+	if c.Platform != nil {
+		platformName = *c.Platform
+	}
+	if c.Credential != nil {
+		credential = *c.Credential
+	}
+	if err := d.there(platformName, credential); err != nil {
+		return inventory.Device{}, err
+	}
+	return d.Devices.Set(ctx, key, c, by)
+}
+
+func (d desk) there(platformName, credential string) error {
+	if _, ok := d.a.platforms.Load().ByName(platformName); platformName != "" && !ok {
+		return refuse("there is no platform %q; muster platform list shows all", collector.Escape(platformName))
+	}
+	set := d.a.settings.Load()
+	if _, ok := set.Credential(credential); credential != "" && !ok {
+		return refuse("there is no credential %q in %s; it has %s", collector.Escape(credential), set.File, strings.Join(d.a.network.Load().Names, ", "))
+	}
+	return nil
+}
+
 // selector finds the devices that a backup run is about.
 type selector struct{ devices *inventory.Devices }
 
@@ -214,6 +258,27 @@ func (s selector) Select(ctx context.Context, req schedule.Request) ([]inventory
 // Device reads one device as it is now.
 func (s selector) Device(ctx context.Context, id int64) (inventory.Device, error) {
 	return s.devices.ByID(ctx, id)
+}
+
+// prover takes backups. A device that a person added without saying what it runs
+// is examined first: nobody else looks at it before the next discovery.
+type prover struct{ a *App }
+
+// Take is what the backup job asks for.
+func (p prover) Take(ctx context.Context, run *inventory.Run, runID int64, dev inventory.Device, progress func(string)) backup.Result {
+	if dev.Platform != "" || dev.Disabled || dev.Retired {
+		return p.a.backups.Take(ctx, run, runID, dev, progress)
+	}
+	progress("examine")
+	seen := p.a.discovery.Examine(ctx, run, inventory.Candidate{Scope: dev.Scope, Addr: dev.Address, DeviceID: dev.ID}, false)
+	if now, err := p.a.devices.ByID(ctx, dev.ID); err == nil {
+		dev = now
+	}
+	res := p.a.backups.Take(ctx, run, runID, dev, progress)
+	if res.Kind == collector.ErrPlatformUnknown && seen.Kind != "" {
+		res.Step, res.Kind, res.Message = seen.Step, seen.Kind, seen.Message // why it could not be found out
+	}
+	return res
 }
 
 const jobHousekeeping = "housekeeping"
