@@ -82,7 +82,7 @@ func (r *Reachability) Round(ctx context.Context, at time.Time) error {
 	if err != nil {
 		return fmt.Errorf("begin a round of reachability: %w", err)
 	}
-	heard := make([]heard, len(devices))
+	heard, begun := make([]heard, len(devices)), r.o.Now()
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(probing)
 	for i, d := range devices {
@@ -95,7 +95,19 @@ func (r *Reachability) Round(ctx context.Context, at time.Time) error {
 		return err
 	}
 	fronts := inFront(devices, heard, links, chassis)
-	return r.keep(ctx, n, devices, memory, heard, fronts, at)
+	return r.keep(ctx, n, devices, memory, heard, fronts, at, at.Add(r.o.Now().Sub(begun)))
+}
+
+// patience is how long one device may be waited for in a round: no longer than
+// leaves two rounds within the time after which it is down.
+func patience(n Network) time.Duration { return first(n.DownAfter, 5*time.Minute) / 2 }
+
+// hurry shortens the waits for SNMP so that all tries fit into half of patience.
+func hurry(l collector.Limits, patience time.Duration) collector.Limits {
+	l = l.WithDefaults()
+	tries := 1 + max(l.SNMPRetries, 0)
+	l.SNMPTimeout = min(l.SNMPTimeout, max(patience/2/time.Duration(tries), 100*time.Millisecond))
+	return l
 }
 
 // answer is what one protocol said.
@@ -128,7 +140,9 @@ func (r *Reachability) probe(ctx context.Context, n Network, d Device, m Reach, 
 	if d.SNMPCredential != "" {
 		c, err := n.resolve(ctx, d.SNMPCredential)
 		if err == nil {
-			err = r.ping(ctx, n.SNMPTarget(d, c))
+			t := n.SNMPTarget(d, c)
+			t.Limits = hurry(t.Limits, patience(n))
+			err = r.ping(ctx, t)
 			h.note(&h.snmp, "SNMP", err)
 		} else {
 			h.said = append(h.said, "SNMP not asked: "+err.Error())
@@ -142,7 +156,10 @@ func (r *Reachability) probe(ctx context.Context, n Network, d Device, m Reach, 
 	// refuses connections, whatever became of the program behind it.
 	kernelSpeaks := d.Address.IsLoopback()
 	if !kernelSpeaks {
-		if err := r.echo(ctx, d.Address, t.Source); !errors.Is(err, errNoICMP) {
+		ectx, cancel := context.WithTimeoutCause(ctx, patience(n)/4, collector.ErrTimedOut)
+		err := r.echo(ectx, d.Address, t.Source)
+		cancel()
+		if !errors.Is(err, errNoICMP) {
 			h.note(&h.icmp, "ICMP", err)
 			if err == nil {
 				return h
@@ -155,6 +172,7 @@ func (r *Reachability) probe(ctx context.Context, n Network, d Device, m Reach, 
 		h.said = append(h.said, fmt.Sprintf("TCP %d was asked at %s", t.Addr.Port(), m.KnockedAt.UTC().Format("15:04:05")))
 		return h
 	}
+	t.Limits.Connect = min(t.Limits.WithDefaults().Connect, patience(n)/4)
 	err := r.dial(ctx, t)
 	h.note(&h.tcp, fmt.Sprintf("TCP %d", t.Addr.Port()), err)
 	if !kernelSpeaks && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, collector.ErrRefused)) {
@@ -188,8 +206,9 @@ func (h *heard) note(a *answer, name string, err error) {
 // does not answer either; empty: none.
 //
 // Down after downAfter without any answer, and back at once. A protocol counts
-// only from its first answer on.
-func next(d Device, m Reach, h heard, front string, downAfter time.Duration, at time.Time) (Reach, StateChange) {
+// only from its first answer on. at is when the round began, now when it is over:
+// what did not answer was silent until then.
+func next(d Device, m Reach, h heard, front string, downAfter time.Duration, at, now time.Time) (Reach, StateChange) {
 	m.SNMPWorked = m.SNMPWorked || h.snmp == answers || d.SNMPCredential != ""
 	m.ICMPWorked = m.ICMPWorked || h.icmp == answers
 	m.TCPWorked = m.TCPWorked || h.tcp == answers || d.SSHCredential != ""
@@ -221,7 +240,7 @@ func next(d Device, m Reach, h heard, front string, downAfter time.Duration, at 
 		if m.LostSince.IsZero() {
 			m.LostSince = at
 		}
-		if at.Sub(m.LostSince) < downAfter && d.State != StateDown && d.State != StateBehind {
+		if now.Sub(m.LostSince) < downAfter && d.State != StateDown && d.State != StateBehind {
 			break
 		}
 		change.To, change.Since, change.Behind = StateDown, m.LostSince, ""
@@ -304,12 +323,12 @@ func inFront(devices []Device, all []heard, links map[int64][]Link, chassis map[
 }
 
 // keep stores a round: what changed, in one transaction with its events.
-func (r *Reachability) keep(ctx context.Context, n Network, devices []Device, memory map[int64]Reach, all []heard, fronts map[int64]string, at time.Time) error {
+func (r *Reachability) keep(ctx context.Context, n Network, devices []Device, memory map[int64]Reach, all []heard, fronts map[int64]string, at, now time.Time) error {
 	downAfter := first(n.DownAfter, 5*time.Minute)
 	err := r.o.Store.Update(ctx, func(tx Tx) error {
 		for i, old := range devices {
 			was, known := memory[old.ID]
-			m, change := next(old, was, all[i], fronts[old.ID], downAfter, at)
+			m, change := next(old, was, all[i], fronts[old.ID], downAfter, at, now)
 			if m != was || !known {
 				if err := tx.PutReach(old.ID, m); err != nil {
 					return err

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,7 +49,7 @@ func TestNextState(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, got := next(tt.d, tt.m, tt.h, tt.front, after, noon)
+			_, got := next(tt.d, tt.m, tt.h, tt.front, after, noon, noon)
 			if got.To != tt.want || !got.Since.Equal(tt.since) || got.From != tt.d.State || (got.To == StateBehind) != (got.Behind != "") {
 				t.Errorf("next = %+v, want %s since %s", got, tt.want, tt.since)
 			}
@@ -95,6 +96,43 @@ func (w *watch) round(minutes int) {
 	if err := w.r.Round(w.t.Context(), noon.Add(time.Duration(minutes)*time.Minute)); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+func TestDownIsSaidWithinTheConfiguredTimeHoweverLongTheWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const downAfter, every = 5 * time.Second, time.Second
+		w := newWatch(t)
+		w.r.o.Now = time.Now
+		w.r.o.Network = func() Network {
+			n := w.network()
+			n.DownAfter, n.TCPEvery = downAfter, every
+			return n
+		}
+		// Nothing answers, and each wait is waited to its end.
+		w.r.ping = func(_ context.Context, t collector.Target) error {
+			time.Sleep(time.Duration(1+t.Limits.SNMPRetries) * t.Limits.SNMPTimeout)
+			return collector.ErrTimedOut
+		}
+		w.r.echo = func(ctx context.Context, _, _ netip.Addr) error { <-ctx.Done(); return context.Cause(ctx) }
+		w.r.dial = func(_ context.Context, t collector.Target) error {
+			time.Sleep(t.Limits.Connect)
+			return collector.ErrTimedOut
+		}
+		d := w.device("core1", func(d *Device) { d.SNMPCredential, d.State = "ro", StateUp })
+		died, rounds := time.Now(), 0
+		for w.stored(d).State != StateDown {
+			if rounds++; rounds > 20 {
+				t.Fatal("it is never down")
+			}
+			if err := w.r.Round(t.Context(), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(every - time.Since(died)%every)
+		}
+		if took := time.Since(died); rounds < 2 || took < downAfter || took > downAfter+downAfter/2+every {
+			t.Errorf("down after %s and %d rounds, want about %s and two at least", took, rounds, downAfter)
+		}
+	})
 }
 
 func TestSSHIsKnockedOnlyWhenAllElseFailsAndNotOften(t *testing.T) {
