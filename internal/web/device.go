@@ -1,9 +1,13 @@
 package web
 
 import (
+	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"muster/backup"
 	"muster/collector/snmp"
@@ -14,14 +18,24 @@ import (
 type deviceData struct {
 	api.DeviceDetail
 	Log       []api.Version
-	Drifts    []driftGroup // of this device alone
-	Alerts    []alert.Alert
+	Notes     []note // what is wrong, each thing once
+	Drifts    []driftGroup
 	Ports     []port
-	PortState map[string]int
+	PortState string // "6 up, 42 down"
+	InUse     int    // ports that are down though somebody uses them
 	Neighbors []neighbor
 	Addresses []address
-	// Quarantined: a capture waits there, and can be read.
-	Quarantined bool
+}
+
+// note is one thing that somebody should know of the device.
+type note struct {
+	Class, What    string
+	Since          *time.Time
+	Text           string
+	Link, LinkText string
+	AckedBy        string
+	AckedAt        time.Time
+	AckNote        string
 }
 
 // port is an interface with what its state means.
@@ -61,27 +75,59 @@ func (w *site) device(r *http.Request) (string, view, error) {
 	if err != nil {
 		return "", view{}, err
 	}
-	d.Alerts = slices.DeleteFunc(alerts, func(a alert.Alert) bool { return !slices.Contains(a.Devices, d.Name) })
+	d.Notes = notes(d.Device, d.Drifts, slices.DeleteFunc(alerts, func(a alert.Alert) bool { return !slices.Contains(a.Devices, d.Name) }))
 	all, err := w.api.Devices(r.Context(), "")
 	if err != nil {
 		return "", view{}, err
 	}
 	d.Neighbors = neighbors(d.DeviceDetail.Neighbors, all)
-	d.Ports, d.PortState = ports(d.Interfaces, d.DeviceDetail.Neighbors)
+	d.Ports, d.PortState, d.InUse = ports(d.Interfaces, d.DeviceDetail.Neighbors)
 	d.Addresses = addresses(d.DeviceDetail.Addresses, d.Interfaces)
-	d.Quarantined = d.BackupState == backup.QuarantineHeld
 	return "device", view{Title: d.Name, Nav: "devices", Data: d}, nil
+}
+
+// notes joins what alerts, drift and the last backup say: one fault is one note.
+func notes(dev api.Device, drifts []driftGroup, alerts []alert.Alert) []note {
+	var out []note
+	for _, a := range alerts {
+		if a.Kind == alert.NewDevice {
+			continue // the page says when it was first seen
+		}
+		n := note{Class: severity(a), What: words(a.Kind), Since: &a.OpenedAt, Text: a.Message, AckedBy: a.AckedBy, AckedAt: a.AckedAt, AckNote: a.AckNote}
+		out = append(out, n)
+	}
+	for _, d := range drifts {
+		i := slices.IndexFunc(out, func(n note) bool { return n.What == words(d.Kind) })
+		if i < 0 {
+			i = len(out)
+			out = append(out, note{Class: marks[string(d.Kind)][1], What: words(d.Kind), Since: &d.Since, Text: fmt.Sprintf("%d lines added, %d removed. %s", d.LinesAdded, d.LinesRemoved, d.Do)})
+		}
+		if d.Diff != "" {
+			out[i].Link, out[i].LinkText = d.Diff, "Open diff"
+		}
+	}
+	if p := strings.TrimRight(dev.Problem, ". "); p != "" && !slices.ContainsFunc(out, func(n note) bool { return strings.Contains(n.Text, p) }) {
+		out = append(out, note{Class: "warn", What: "not backed up", Text: dev.Problem})
+	}
+	if dev.BackupState == backup.QuarantineHeld {
+		i := slices.IndexFunc(out, func(n note) bool { return n.What == words(alert.Quarantined) })
+		if i < 0 {
+			i = len(out)
+			out = append(out, note{Class: "warn", What: words(alert.Quarantined), Text: "a capture waits for somebody to accept or discard it."})
+		}
+		out[i].Link, out[i].LinkText = "/devices/"+url.PathEscape(dev.Name)+"/config/quarantined", "Read it"
+	}
+	return out
 }
 
 // ports says what the states of interfaces mean. A port that is down because
 // nothing is plugged in is how most ports of a switch are, and no fault.
-func ports(ifs []snmp.Interface, ns []snmp.Neighbor) ([]port, map[string]int) {
+func ports(ifs []snmp.Interface, ns []snmp.Neighbor) (out []port, state string, inUse int) {
 	known := map[string]bool{}
 	for _, n := range ns {
 		known[n.LocalPort] = true
 	}
 	count := map[string]int{}
-	out := make([]port, 0, len(ifs))
 	for _, i := range ifs {
 		p := port{Interface: i, State: i.Oper}
 		switch {
@@ -93,10 +139,17 @@ func ports(ifs []snmp.Interface, ns []snmp.Neighbor) ([]port, map[string]int) {
 		case i.Oper == "":
 			p.State = "not told"
 		}
+		if p.Mind {
+			inUse++
+		}
 		count[p.State]++
 		out = append(out, p)
 	}
-	return out, count
+	var parts []string
+	for _, s := range slices.Sorted(maps.Keys(count)) {
+		parts = append(parts, fmt.Sprintf("%d %s", count[s], s))
+	}
+	return out, strings.Join(parts, ", "), inUse
 }
 
 // neighbors finds the pages of neighbors that are devices of ours: by name, also

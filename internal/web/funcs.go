@@ -123,6 +123,8 @@ func took(v ...any) string {
 	switch {
 	case d <= 0:
 		return ""
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
