@@ -91,12 +91,13 @@ func (c *console) wait(ctx context.Context, p patience, judge func() verdict) (v
 		now := time.Now()
 		var again time.Duration
 		switch {
+		case st.ended && !st.pending:
+			// Also at a prompt: a line that only looks like one may have been cut there.
+			return unfinished, closedByDevice
 		case v != unfinished && !st.pending:
 			if again = p.settle(v) - now.Sub(st.last); again <= 0 {
 				return v, found
 			}
-		case st.ended && !st.pending:
-			return unfinished, closedByDevice
 		default:
 			if p.answers == nil || p.answers() {
 				again = p.silence - now.Sub(later(st.last, start))

@@ -14,6 +14,7 @@ type prompt struct {
 	line string // as learned, without blanks at its end
 	base string // before the modes
 	end  string // the last character
+	gap  bool   // a blank stands behind it: without, a line that only begins like the prompt was cut there
 	name string // of the device
 }
 
@@ -31,6 +32,7 @@ func learn(line []byte) prompt {
 	if p.line == "" {
 		return p
 	}
+	p.gap = len(p.line) < len(line)
 	p.base = p.line
 	if last := p.line[len(p.line)-1]; strings.IndexByte(promptEnds, last) >= 0 {
 		p.base, p.end = p.line[:len(p.line)-1], string(last)
@@ -39,7 +41,7 @@ func learn(line []byte) prompt {
 	p.base = modes.ReplaceAllString(p.base, "")
 	p.name = hostName(p.base)
 	if !p.is(line) {
-		p.base, p.end = p.line, ""
+		p.base, p.end, p.gap = string(line), "", false
 	}
 	return p
 }
@@ -91,8 +93,11 @@ func (p prompt) length(line []byte) int {
 		}
 		n++
 	}
-	if n < len(line) && line[n] == ' ' {
+	switch {
+	case n < len(line) && line[n] == ' ':
 		n++
+	case p.gap:
+		return 0
 	}
 	return n
 }

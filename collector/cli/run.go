@@ -234,9 +234,10 @@ func (s *Session) ignorable(line []byte) bool {
 	if len(line) == 0 || s.noise.is(line) {
 		return true
 	}
+	line = append(bytes.Clone(line), ' ') // the one that may belong to the prompt
 	n := s.prompt.length(line)
 	rest := bytes.TrimSpace(line[n:])
-	return (n > 0 || s.prompt.is(append(bytes.Clone(line), ' '))) && (len(rest) == 0 || s.noise.is(rest))
+	return n > 0 && (len(rest) == 0 || s.noise.is(rest))
 }
 
 // promptEnd is where the prompt begins that ends the text, -1: it does not end
