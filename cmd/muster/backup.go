@@ -40,7 +40,7 @@ func (c *backupCmd) Run(s *session) error {
 			}
 			return nil
 		})
-		p.end(s.stderr)
+		p.end(s.stderr, err)
 		if c.Output == "json" {
 			if err := printJSON(s.stdout, all); err != nil {
 				return err

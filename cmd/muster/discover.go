@@ -48,7 +48,7 @@ func (c *discoverCmd) Run(s *session) error {
 			}
 			return nil
 		})
-		p.end(s.stderr)
+		p.end(s.stderr, err)
 		if c.Output == "json" {
 			if err := printJSON(s.stdout, all); err != nil {
 				return err

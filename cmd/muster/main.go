@@ -83,8 +83,8 @@ type session struct {
 }
 
 func (s *session) options() app.Options {
-	// A verb says itself how its work went.
-	return app.Options{Dir: s.Dir, Config: s.Config, Key: s.Key, Version: version, Stderr: s.stderr, Log: slog.LevelError}
+	// A verb says itself how its work went, so nothing of it is logged.
+	return app.Options{Dir: s.Dir, Config: s.Config, Key: s.Key, Version: version, Stderr: s.stderr, Log: slog.LevelError + 1}
 }
 
 // client connects to the process that holds the data directory, or becomes it
@@ -132,6 +132,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 		fmt.Fprintln(stderr, "muster: "+err.Error()+" (muster --help lists the verbs)")
 		return exitUsage
 	}
+	// "muster … | head" must not end us between two writes: the error of the write
+	// does, once all is closed.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second signal ends the process at once, grace or not.

@@ -126,6 +126,16 @@ func labCmd(ts *testscript.TestScript, neg bool, args []string) {
 		if got := strconv.Itoa(len(n.LoginLog(name))); got != args[2] {
 			ts.Fatalf("%s saw %s logins, not %s: %v", name, got, args[2], n.LoginLog(name))
 		}
+	case "rejections": // at most so many
+		rejected := 0
+		for _, l := range n.LoginLog(name) {
+			if !l.Accepted && l.Method != "publickey" {
+				rejected++
+			}
+		}
+		if most, err := strconv.Atoi(args[2]); err != nil || rejected == 0 || rejected > most {
+			ts.Fatalf("%s saw %d rejected logins, 1 to %s are right", name, rejected, args[2])
+		}
 	case "secrets": // nothing of it is in clear in these files or folders
 		secrets := append(n.Secrets(name), lab.Password, lab.Enable, lab.Community, lab.AuthPassword, lab.PrivPassword)
 		for _, place := range args[2:] {
@@ -207,15 +217,17 @@ func exitsCmd(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // awaitCmd: await REGEXP PROGRAM ARG… runs the program until its standard output
-// matches. await FILE waits until a file is there.
+// matches. await pid:DIR waits until a process serves the data directory.
 func awaitCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: await FILE, or await REGEXP PROGRAM ARG…")
+		ts.Fatalf("usage: await pid:DIR, or await REGEXP PROGRAM ARG…")
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		if len(args) == 1 {
-			if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+		if dir, ok := strings.CutPrefix(args[0], "pid:"); ok {
+			conn, err := net.Dial("unix", filepath.Join(ts.MkAbs(dir), "muster.sock"))
+			if err == nil {
+				_ = conn.Close()
 				return
 			}
 		} else {

@@ -67,12 +67,12 @@ func (p *progress) line(w io.Writer, format string, args ...any) {
 	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 }
 
-// end takes the bar away and prints the last note to w.
-func (p *progress) end(w io.Writer) {
+// end takes the bar away and prints the last note to w, unless err says it.
+func (p *progress) end(w io.Writer, err error) {
 	if p.bar != nil {
 		_ = p.bar.Finish()
 	}
-	if p.said != "" {
+	if p.said != "" && err == nil {
 		fmt.Fprintln(w, p.said)
 	}
 }

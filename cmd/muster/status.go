@@ -38,7 +38,7 @@ func (c *statusCmd) Run(s *session) error {
 			fmt.Fprintf(w, "drift   %s\n", counted(st.Drift))
 		}
 		if st.Alerts > 0 {
-			fmt.Fprintf(w, "alerts  %s firing (muster alert list)\n", plural(st.Alerts, "alert"))
+			fmt.Fprintf(w, "alerts  %d firing (muster alert list)\n", st.Alerts)
 		}
 		if len(st.Causes) > 0 {
 			fmt.Fprintln(w, "\nnot backed up:")

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"muster/backup"
@@ -179,9 +181,17 @@ func asUsage(err error) error {
 	return err
 }
 
+// noRights reports whether a directory cannot be one for muster's data.
+func noRights(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EROFS)
+}
+
 // locateKey finds the master key of the data directory, and makes it for a new one.
 func locateKey(o Options, fromSettings string) (secret.Found, error) {
 	id, fresh, err := store.Prepare(o.Dir)
+	if noRights(err) {
+		return secret.Found{}, &api.Error{Message: err.Error(), Exit: 2}
+	}
 	if err != nil {
 		return secret.Found{}, asUsage(err)
 	}
@@ -250,6 +260,10 @@ func (a *App) build(ctx context.Context, set *settings.Settings, key secret.Key)
 // Start begins what runs by itself: schedules, reachability, alerts, pages.
 func (a *App) Start(ctx context.Context) error {
 	ctx, a.stop = context.WithCancel(ctx)
+	// First what may be refused: then nothing has begun.
+	if err := a.servePages(); err != nil {
+		return err
+	}
 	if _, err := a.runner.Recover(ctx); err != nil {
 		return err
 	}
@@ -257,7 +271,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.scheduler.Set(a.entries(a.settings.Load())); err != nil {
 		return &api.Error{Message: err.Error(), Exit: 2}
 	}
-	return a.servePages()
+	return nil
 }
 
 // servePages listens on the address of the settings.

@@ -29,6 +29,9 @@ func Connect(ctx context.Context, o Options) (c *api.Client, done func(), err er
 			}
 		}
 		pid, err := store.Holder(o.Dir)
+		if noRights(err) {
+			return nil, nil, refuse("%s cannot hold muster's data (%v); give a directory that you may write with --dir", o.Dir, err)
+		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, nil, err
 		}
@@ -106,10 +109,7 @@ func Serve(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		a.o.Say("Stopping: what was finished is stored.")
-		a.Close()
-	}()
+	defer a.Close()
 	if err := a.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
@@ -127,12 +127,12 @@ func Serve(ctx context.Context, o Options) error {
 	for {
 		select {
 		case <-ctx.Done():
+			a.o.Say("Stopping: what was finished is stored.")
 			return nil
 		case <-hup.c:
 			note, err := a.Reload(ctx)
 			if err != nil {
-				a.log.ErrorContext(ctx, "settings were not reloaded", "err", err)
-				continue
+				note = "muster: " + err.Error()
 			}
 			a.o.Say("%s", note)
 		}

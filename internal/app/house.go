@@ -145,12 +145,14 @@ func (a *App) Reload(ctx context.Context) (string, error) {
 		}
 		return "", err
 	}
-	if err := a.loadPlatforms(); err != nil {
+	defs, err := readPlatforms(a.o.Dir)
+	if err != nil {
 		return "", refuse("a platform file is faulty, the old ones stay in force: %v", err)
 	}
 	if err := a.configureAlerts(ctx, set); err != nil {
 		return "", err
 	}
+	a.platforms.Store(defs)
 	a.use(set)
 	if err := a.access.Review(ctx); err != nil {
 		return "", err
