@@ -125,13 +125,14 @@ func (c *Client) stream(ctx context.Context, method, path string, query url.Valu
 	for {
 		var l Line
 		if err := dec.Decode(&l); err != nil {
+			var garbled *json.SyntaxError
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
-			case errors.Is(err, io.EOF):
-				return &Error{Message: "the muster process ended before the work did; what was printed is stored, the rest is not", Exit: 1}
+			case errors.As(err, &garbled):
+				return fmt.Errorf("read the answer of the muster process: %w", err)
 			}
-			return err
+			return &Error{Message: "the muster process ended before the work did; what was printed is stored, the rest is not", Exit: 1}
 		}
 		if l.Error != nil {
 			return l.Error

@@ -2,14 +2,10 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"muster/backup"
 	"muster/collector"
@@ -24,12 +20,46 @@ const bodyLimit = 8 << 20
 // by is who acts: the socket's folder belongs to one account.
 const by = "command"
 
-// Local is the whole API, for the Unix socket of the data directory and for
-// calls within the process. It must never be served over TCP.
+// Local is the whole API, for the Unix socket of the data directory. It must
+// never be served over TCP.
 func (s *Server) Local() http.Handler {
-	mux := http.NewServeMux()
-	s.reading(mux)
+	r := newRouter()
+	s.reading(r)
+	s.acting(r)
+	return r
+}
 
+// Public is the API as a TCP listener may have it: reading and redacted.
+func (s *Server) Public() http.Handler {
+	r := newRouter()
+	s.reading(r)
+	return r
+}
+
+// Patterns lists the routes of [Server.Public], and those that [Server.Local] has
+// besides. Tests hold the client, and every listener, against them.
+func (s *Server) Patterns() (public, local []string) {
+	p, l := newRouter(), newRouter()
+	s.reading(p)
+	s.acting(l)
+	return p.patterns, l.patterns
+}
+
+// router is a mux that can tell its patterns.
+type router struct {
+	*http.ServeMux
+	patterns []string
+}
+
+func newRouter() *router { return &router{ServeMux: http.NewServeMux()} }
+
+func (r *router) HandleFunc(pattern string, f http.HandlerFunc) {
+	r.patterns = append(r.patterns, pattern)
+	r.ServeMux.HandleFunc(pattern, f)
+}
+
+// acting routes what acts, and what shows more than redacted text.
+func (s *Server) acting(mux *router) {
 	mux.HandleFunc("GET /v1/hello", answer(func(r *http.Request) (any, error) { return s.house.Hello(), nil }))
 	mux.HandleFunc("GET /v1/config/{name}/raw", func(w http.ResponseWriter, r *http.Request) {
 		text, err := s.raw(r.Context(), r.PathValue("name"), which(r), by)
@@ -147,11 +177,10 @@ func (s *Server) Local() http.Handler {
 		note, err := s.house.Reload(r.Context())
 		return Line{Note: note}, err
 	}))
-	return mux
 }
 
 // reading routes what only reads and is redacted: the pages' half of the API.
-func (s *Server) reading(mux *http.ServeMux) {
+func (s *Server) reading(mux *router) {
 	mux.HandleFunc("GET /v1/status", answer(func(r *http.Request) (any, error) { return s.Status(r.Context()) }))
 	mux.HandleFunc("GET /v1/devices", answer(func(r *http.Request) (any, error) { return s.Devices(r.Context(), r.FormValue("q")) }))
 	mux.HandleFunc("GET /v1/devices/{name}", answer(func(r *http.Request) (any, error) { return s.Device(r.Context(), r.PathValue("name")) }))
@@ -162,8 +191,11 @@ func (s *Server) reading(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/config/{name}/log", answer(func(r *http.Request) (any, error) { return s.Versions(r.Context(), r.PathValue("name")) }))
 	mux.HandleFunc("GET /v1/config/{name}/diff", func(w http.ResponseWriter, r *http.Request) {
 		b := &late{w: w}
-		err := s.Diff(r.Context(), b, r.PathValue("name"), count(r, "a"), count(r, "b"), r.FormValue("against"))
-		if err != nil && !b.begun {
+		switch err := s.Diff(r.Context(), b, r.PathValue("name"), count(r, "a"), count(r, "b"), r.FormValue("against")); {
+		case err == nil:
+		case b.begun:
+			panic(http.ErrAbortHandler) // half a diff must not look like a whole one: the connection is cut
+		default:
 			refuse(w, err)
 		}
 	})
@@ -203,13 +235,6 @@ func (s *Server) reading(mux *http.ServeMux) {
 	}))
 	mux.HandleFunc("GET /v1/platforms", answer(func(r *http.Request) (any, error) { return s.Platforms(r.Context()) }))
 	mux.HandleFunc("GET /v1/platforms/{name}", answer(func(r *http.Request) (any, error) { return s.Platform(r.Context(), r.PathValue("name")) }))
-}
-
-// Public is the API as a TCP listener may have it: reading and redacted.
-func (s *Server) Public() http.Handler {
-	mux := http.NewServeMux()
-	s.reading(mux)
-	return mux
 }
 
 func (s *Server) one(ctx context.Context, d inventory.Device) (Device, error) {
@@ -274,213 +299,4 @@ func (s *Server) retrySecret(ctx context.Context, name string) error {
 		}
 	}
 	return nil
-}
-
-// start begins a run and streams it until it ends.
-func (s *Server) start(job string, ask func(RunRequest) schedule.Request) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		var req RunRequest
-		if err := body(r, &req); err != nil {
-			refuse(w, err)
-			return
-		}
-		run, err := s.runs.Start(r.Context(), job, ask(req))
-		if err != nil {
-			refuse(w, err)
-			return
-		}
-		st := lines(w)
-		st.end(s.follow(r.Context(), run.ID, st))
-		// Whoever asked has gone: what he started ends with him, politely.
-		if r.Context().Err() != nil {
-			_ = s.runs.Stop(context.WithoutCancel(r.Context()), run.ID)
-		}
-	}
-}
-
-// follow sends a run's progress and results as lines.
-func (s *Server) follow(ctx context.Context, id int64, st *stream) error {
-	var last schedule.Run
-	said := ""
-	for item, err := range s.runs.Watch(ctx, id) {
-		if err != nil {
-			return err
-		}
-		if item.Run != nil {
-			last = *item.Run
-			st.send(Line{Progress: &Progress{Done: last.Done, Total: last.Total}})
-			if last.Message != "" && last.Message != said {
-				said = last.Message
-				st.send(Line{Note: said})
-			}
-		}
-		if item.Task != nil {
-			switch t := *item.Task; item.Kind {
-			case schedule.ItemStarted, schedule.ItemStep:
-				st.send(Line{Progress: &Progress{Done: last.Done, Total: last.Total, Running: t.Subject + " " + t.Step}})
-			case schedule.ItemFinished:
-				l, err := result(last.Job, t)
-				if err != nil {
-					return err
-				}
-				st.send(l)
-			}
-		}
-		if st.err != nil {
-			return st.err
-		}
-	}
-	st.send(Line{Run: &last})
-	if last.State == schedule.Failed {
-		return &Error{Message: "run " + strconv.FormatInt(id, 10) + " failed: " + last.Message, Exit: 1}
-	}
-	return nil
-}
-
-// result is the line of a task that ended, from the job's own JSON.
-func result(job string, t schedule.Task) (Line, error) {
-	var l Line
-	var into any
-	switch job {
-	case "discovery":
-		l.Found = new(inventory.Result)
-		into = l.Found
-	default:
-		l.Backup = &backup.Result{Device: t.Subject, Outcome: backup.Outcome(t.Outcome), Step: collector.Step(t.Step), Kind: t.Kind, Message: t.Message, Seconds: float64(t.TookMs) / 1000}
-		into = l.Backup
-	}
-	if len(t.Result) == 0 {
-		return l, nil
-	}
-	return l, json.Unmarshal(t.Result, into)
-}
-
-// stream writes lines as they come.
-type stream struct {
-	w   http.ResponseWriter
-	enc *json.Encoder
-	err error // the reader has gone
-}
-
-func lines(w http.ResponseWriter) *stream {
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	w.WriteHeader(http.StatusOK)
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return &stream{w: w, enc: e}
-}
-
-func (s *stream) send(l Line) {
-	if s.err != nil {
-		return
-	}
-	if s.err = s.enc.Encode(l); s.err == nil {
-		if f, ok := s.w.(http.Flusher); ok {
-			f.Flush()
-		}
-	}
-}
-
-// end says how the work as a whole ended.
-func (s *stream) end(err error) {
-	if err != nil {
-		s.send(Line{Error: refusal(err)})
-		return
-	}
-	s.send(Line{End: true})
-}
-
-// late writes the header of a good answer with the first byte of it.
-type late struct {
-	w     http.ResponseWriter
-	begun bool
-}
-
-func (l *late) Write(p []byte) (int, error) {
-	if !l.begun {
-		l.begun = true
-		l.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		l.w.Header().Set("Cache-Control", "no-store")
-	}
-	return l.w.Write(p)
-}
-
-// answer makes a handler of a function that returns what to send as JSON.
-func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		v, err := f(r)
-		if err != nil {
-			refuse(w, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(v)
-	}
-}
-
-func plain(w http.ResponseWriter, text []byte, err error) {
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(text)
-}
-
-func refuse(w http.ResponseWriter, err error) {
-	e := refusal(err)
-	code := http.StatusInternalServerError
-	switch {
-	case errors.Is(err, inventory.ErrNoDevice), errors.Is(err, schedule.ErrNoRun), errors.Is(err, backup.ErrNotStored):
-		code = http.StatusNotFound
-	case e.Exit == 2:
-		code = http.StatusBadRequest
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(map[string]*Error{"error": e})
-}
-
-func body(r *http.Request, into any) error {
-	d := json.NewDecoder(io.LimitReader(r.Body, bodyLimit))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return &Error{Message: "the request's body is not what " + r.Method + " " + r.URL.Path + " takes: " + err.Error(), Exit: 2}
-	}
-	return nil
-}
-
-func which(r *http.Request) backup.Which {
-	return backup.Which{Version: count(r, "version"), Part: r.FormValue("part"), Quarantined: r.FormValue("quarantined") == "true"}
-}
-
-func count(r *http.Request, name string) int {
-	n, err := strconv.Atoi(r.FormValue(name))
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
-}
-
-// change reads what the strings of a DeviceSet mean.
-func (d DeviceSet) change() (inventory.Change, error) {
-	c := inventory.Change{Name: d.Name, Site: d.Site, Platform: d.Platform, Credential: d.Credential, Tags: d.Tags, Managed: d.Managed, Disabled: d.Disabled}
-	if d.Algorithms != nil {
-		a := collector.Algorithms(*d.Algorithms)
-		c.Algorithms = &a
-	}
-	if d.Timeout != nil {
-		var t time.Duration
-		if *d.Timeout != "" {
-			var err error
-			if t, err = time.ParseDuration(*d.Timeout); err != nil || t < 0 {
-				return c, &Error{Message: "--timeout takes a duration such as 90s or 5m, not " + strconv.Quote(*d.Timeout), Exit: 2}
-			}
-		}
-		c.Timeout = &t
-	}
-	return c, nil
 }
