@@ -398,7 +398,7 @@ func (s *story) oneAlert(t *testing.T) {
 	})
 	s.l.run(t, "converge", "60")
 	all := ask[[]alertRow](t, s.h, nil, "alert", "list", "--all")
-	opened := slices.DeleteFunc(all, func(a alertRow) bool { return a.OpenedAt.Before(broke.Add(-time.Second)) })
+	opened := slices.DeleteFunc(all, func(a alertRow) bool { return a.OpenedAt.Before(broke) })
 	if len(opened) != 1 || opened[0].Kind != "unreachable" || opened[0].ResolvedAt.IsZero() {
 		t.Errorf("since the cables were cut these alerts opened, want one about core1 that is resolved: %+v", opened)
 	}
