@@ -123,7 +123,7 @@ func (a *authenticator) judge(m *ssh.ClientAuthContext) error {
 }
 
 func (a *authenticator) rejected(method string) error {
-	return a.c.fail(collector.StepLogin, collector.ErrLoginRejected, []byte(method+" rejected"),
+	return a.c.fail(collector.StepLogin, collector.ErrLoginRejected, []byte("refused: "+method), // what follows the word password is masked
 		fmt.Sprintf("Store the right password of credential %s (muster secret set), then run muster device retry %s", a.c.credential(), a.c.name()), nil)
 }
 
