@@ -228,7 +228,9 @@ func TestNoPasswordBeforeTheHostKeyIsAccepted(t *testing.T) {
 func TestSecondConnectionHoldsTheHostKey(t *testing.T) {
 	d := (&device{key: newKey(t, 1), shell: prompting("r1# ", nil), exec: func(tt *tty, _ string) int { tt.puts("x\n"); return 0 }}).start(t)
 	s := mustOpen(t, d.target(), plainDialogue(), Options{})
+	d.mu.Lock()
 	d.key = newKey(t, 2)
+	d.mu.Unlock()
 	_, err := s.Exec(context.Background(), "show version")
 	wantError(t, err, collector.StepHostKey, collector.ErrHostKeyChanged)
 	if n := d.did("password"); n != 1 {

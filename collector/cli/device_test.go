@@ -163,7 +163,9 @@ func (d *device) serve(nc net.Conn) {
 		return nil
 	}
 	cfg := &ssh.ServerConfig{}
+	d.mu.Lock()
 	cfg.AddHostKey(d.key)
+	d.mu.Unlock()
 	if d.banner != "" {
 		cfg.BannerCallback = func(ssh.ConnMetadata) string { return d.banner }
 	}

@@ -38,6 +38,9 @@ func hostileWire(t *rapid.T) (config string, w wire) {
 		if p := learn([]byte("r1# ")); p.is([]byte(l)) || anyPager.MatchString(l) {
 			l = "!" // what stands for itself is acted on; other tests are about that
 		}
+		if i > 0 && page.Len() > 0 && len(w.pages) > 0 && !strings.Contains(page.String(), "\n") && strings.TrimLeft(l, " ") == "" {
+			l = "" // only blanks behind a pager may as well be its wiping
+		}
 		config += l + "\n"
 		start := starts.Draw(t, "start")
 		if strings.ContainsAny(start, "\b\r") && start != "\r" && (l == "" || l[0] == ' ') {
