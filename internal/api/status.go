@@ -61,9 +61,11 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 		return st, err
 	}
 	st.Alerts = len(alerts)
-	if st.Next, err = s.house.Next(ctx); err != nil {
+	next, err := s.house.Next(ctx)
+	if err != nil {
 		return st, err
 	}
+	st.Next = full(next)
 	if runs, err := s.runs.Runs(ctx, "backup", 1); err == nil && len(runs) == 1 {
 		last := counted(runs[0])
 		st.LastRun = &last

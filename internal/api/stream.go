@@ -133,6 +133,9 @@ type late struct {
 }
 
 func (l *late) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
 	if !l.begun {
 		l.begun = true
 		l.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
