@@ -200,6 +200,9 @@ func (x *execution) run(ctx context.Context, reqs <-chan *ssh.Request, command s
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.large {
+		return out, x.tooLarge(x.clean.out)
+	}
 	out.Text = append(x.clean.take(len(x.clean.line())), x.clean.line()...)
 	out.Stderr = x.stderr
 	if !end.told {
@@ -220,6 +223,10 @@ func (x *execution) run(ctx context.Context, reqs <-chan *ssh.Request, command s
 		}
 	}
 	return out, nil
+}
+
+func (x *execution) tooLarge(seen []byte) error {
+	return x.c.fail(collector.StepOutput, collector.ErrTooLarge, seen, fmt.Sprintf("Read less from the device: the answer is over %d bytes", x.c.lim.MaxBytes), nil)
 }
 
 // seen is what the device said last: its answer, or what it complained of.
@@ -281,7 +288,7 @@ func (x *execution) await(ctx context.Context, read, ended <-chan struct{}) erro
 		shell := x.s.looksLikePrompt(line)
 		switch {
 		case large:
-			return x.c.fail(collector.StepOutput, collector.ErrTooLarge, seen, fmt.Sprintf("Read less from the device: the answer is over %d bytes", x.c.lim.MaxBytes), nil)
+			return x.tooLarge(seen)
 		case shell && time.Since(last) >= interactive:
 			err := x.c.fail(collector.StepCommand, collector.ErrCommandRejected, seen,
 				"Use a shell for this device: it answers exec requests with its own shell", nil)
