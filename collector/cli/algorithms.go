@@ -42,9 +42,10 @@ var (
 		keys: []string{ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512},
 	}
 	compatible = algorithms{
-		kex:      slices.Concat(modern.kex, []string{ssh.InsecureKeyExchangeDH14SHA1}),
-		ciphers:  modern.ciphers,
-		macs:     slices.Concat(modern.macs, []string{ssh.InsecureHMACSHA196}),
+		kex:     slices.Concat(modern.kex, []string{ssh.InsecureKeyExchangeDH14SHA1}),
+		ciphers: modern.ciphers,
+		macs:    slices.Concat(modern.macs, []string{ssh.InsecureHMACSHA196}),
+		//nolint:staticcheck // SA1019: some switches have a DSA key and no other
 		hostKeys: slices.Concat(modern.hostKeys, []string{ssh.KeyAlgoRSA, ssh.InsecureKeyAlgoDSA}),
 		keys:     slices.Concat(modern.keys, []string{ssh.KeyAlgoRSA}),
 	}

@@ -232,7 +232,7 @@ func TestSecondConnectionHoldsTheHostKey(t *testing.T) {
 	d.key = newKey(t, 2)
 	d.mu.Unlock()
 	_, err := s.Exec(context.Background(), "show version")
-	wantError(t, err, collector.StepHostKey, collector.ErrHostKeyChanged)
+	_ = wantError(t, err, collector.StepHostKey, collector.ErrHostKeyChanged)
 	if n := d.did("password"); n != 1 {
 		t.Errorf("%d passwords sent, want 1", n)
 	}
@@ -336,7 +336,7 @@ func TestHungUpDuringTheLogin(t *testing.T) {
 	d.start(t)
 	var attempts []string
 	_, err := Open(context.Background(), d.target(), plainDialogue(), Options{Attempt: func(m string, ok bool) { attempts = append(attempts, fmt.Sprint(m, ok)) }})
-	wantError(t, err, collector.StepLogin, collector.ErrClosed)
+	_ = wantError(t, err, collector.StepLogin, collector.ErrClosed)
 	if len(attempts) != 1 || attempts[0] != "passwordfalse" {
 		t.Errorf("attempts %v: what may have been a refusal has to count", attempts)
 	}

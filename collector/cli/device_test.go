@@ -193,7 +193,7 @@ func (d *device) serve(nc net.Conn) {
 	if d.config != nil {
 		d.config(cfg)
 	}
-	var c net.Conn = nc
+	c := nc
 	if d.wrap != nil {
 		c = d.wrap(nc)
 	}

@@ -90,9 +90,9 @@ func TestFileComesByteForByte(t *testing.T) {
 				t.Errorf("empty file: %q, %v", got, err)
 			}
 			_, err := s.File(ctx, "/etc/nothing")
-			wantError(t, err, collector.StepCommand, collector.ErrPartMissing)
+			_ = wantError(t, err, collector.StepCommand, collector.ErrPartMissing)
 			_, err = s.File(ctx, "/etc/shadow")
-			wantError(t, err, collector.StepCommand, collector.ErrRightsMissing)
+			_ = wantError(t, err, collector.StepCommand, collector.ErrRightsMissing)
 			out, err := s.Run(ctx, "show version")
 			if err != nil || string(out.Text) != "FRR 8.4\n" {
 				t.Errorf("the shell after a file: %q, %v", out.Text, err)
@@ -116,7 +116,7 @@ func TestFileTooLargeIsRefused(t *testing.T) {
 		s := mustOpen(t, target, plainDialogue(), Options{})
 		_, err := s.File(context.Background(), "/f")
 		t.Log(name)
-		wantError(t, err, collector.StepOutput, collector.ErrTooLarge)
+		_ = wantError(t, err, collector.StepOutput, collector.ErrTooLarge)
 	}
 }
 
@@ -124,5 +124,5 @@ func TestDeviceWithoutSFTP(t *testing.T) {
 	d := (&device{shell: prompting("r1#", nil)}).start(t)
 	s := mustOpen(t, d.target(), plainDialogue(), Options{})
 	_, err := s.File(context.Background(), "/f")
-	wantError(t, err, collector.StepCommand, collector.ErrCommandRejected)
+	_ = wantError(t, err, collector.StepCommand, collector.ErrCommandRejected)
 }

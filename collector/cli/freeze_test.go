@@ -169,7 +169,7 @@ func TestEachFreezeEndsAtItsOwnDeadline(t *testing.T) {
 			if tt.kind == "" {
 				tt.kind = collector.ErrTimedOut
 			}
-			wantError(t, err, tt.step, tt.kind)
+			_ = wantError(t, err, tt.step, tt.kind)
 			if took := time.Since(start); took < deadline-60*time.Millisecond && tt.limits.Session == 0 || took > deadline+3*time.Second {
 				t.Errorf("took %v, the deadline is %v", took, deadline)
 			}
@@ -178,7 +178,7 @@ func TestEachFreezeEndsAtItsOwnDeadline(t *testing.T) {
 	t.Run("connect", func(t *testing.T) {
 		t.Parallel()
 		_, err := Open(context.Background(), collector.Target{Device: "r1", Addr: fullBacklog(t), Limits: collector.Limits{Connect: own}}, plainDialogue(), Options{})
-		wantError(t, err, collector.StepConnect, collector.ErrTimedOut)
+		_ = wantError(t, err, collector.StepConnect, collector.ErrTimedOut)
 	})
 }
 

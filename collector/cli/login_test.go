@@ -249,7 +249,7 @@ func TestLoginQuestions(t *testing.T) {
 			}
 		}}).start(t)
 		_, err := Open(context.Background(), d.target(), dialogue, Options{})
-		wantError(t, err, collector.StepPrompt, collector.ErrNoPrompt)
+		_ = wantError(t, err, collector.StepPrompt, collector.ErrNoPrompt)
 	})
 }
 
@@ -270,7 +270,7 @@ func TestClosedBeforeThePrompt(t *testing.T) {
 	}
 	d := (&device{}).start(t)
 	_, err := Open(context.Background(), d.target(), plainDialogue(), Options{})
-	wantError(t, err, collector.StepPrompt, collector.ErrNoPrompt)
+	_ = wantError(t, err, collector.StepPrompt, collector.ErrNoPrompt)
 }
 
 // A device that refuses a setting of the session is still read, through its
@@ -295,7 +295,7 @@ func TestRefusedPagingIsNotTheEnd(t *testing.T) {
 	}
 	dialogue.Pager = nil
 	_, err := Open(context.Background(), d.target(), dialogue, Options{})
-	wantError(t, err, collector.StepPaging, collector.ErrCommandRejected)
+	_ = wantError(t, err, collector.StepPaging, collector.ErrCommandRejected)
 }
 
 func TestSessionAsksForAWideTerminal(t *testing.T) {

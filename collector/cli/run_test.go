@@ -270,7 +270,7 @@ func TestPromptBeforeTheEndOfAnAnswer(t *testing.T) {
 		}
 		close(first)
 		_, err := s.Run(context.Background(), "show version")
-		wantError(t, err, collector.StepOutput, collector.ErrIncomplete)
+		_ = wantError(t, err, collector.StepOutput, collector.ErrIncomplete)
 		if _, again := s.Run(context.Background(), "show clock"); again == nil {
 			t.Error("a session out of step goes on")
 		}
@@ -289,7 +289,7 @@ func TestRefusalsAreLookedForInTheFirstLinesOnly(t *testing.T) {
 	s := mustOpen(t, d.target(), plainDialogue(), Options{})
 	for command, kind := range map[string]collector.Kind{"wrong": collector.ErrCommandRejected, "denied": collector.ErrRightsMissing, "locked": collector.ErrBusy} {
 		out, err := s.Run(context.Background(), command)
-		wantError(t, err, collector.StepCommand, kind)
+		_ = wantError(t, err, collector.StepCommand, kind)
 		if len(out.Text) > 0 {
 			t.Errorf("%s: a text came with the refusal", command)
 		}
@@ -299,7 +299,7 @@ func TestRefusalsAreLookedForInTheFirstLinesOnly(t *testing.T) {
 		t.Errorf("Run = %q, %v", out.Text, err)
 	}
 	_, err := s.Run(context.Background(), "show run\nreload")
-	wantError(t, err, collector.StepCommand, collector.ErrCommandRejected)
+	_ = wantError(t, err, collector.StepCommand, collector.ErrCommandRejected)
 	if n := d.did("> reload"); n != 0 {
 		t.Error("a second line was sent")
 	}
@@ -312,7 +312,7 @@ func TestAnswerTooLargeIsRefused(t *testing.T) {
 	target.Limits.MaxBytes = 30000
 	s := mustOpen(t, target, plainDialogue(), Options{})
 	_, err := s.Run(context.Background(), "show run")
-	wantError(t, err, collector.StepOutput, collector.ErrTooLarge)
+	_ = wantError(t, err, collector.StepOutput, collector.ErrTooLarge)
 
 	d = (&device{shell: prompting("r1# ", map[string]string{"show run": strings.Repeat("x\n", 14000)})}).start(t)
 	target.Addr = d.addr()
@@ -375,7 +375,7 @@ func TestQuestionInsideACommand(t *testing.T) {
 		t.Errorf("Run = %q, %v", out.Text, err)
 	}
 	_, err = runOnce(t, asking("Overwrite? [y/n] "), dialogue, "show tech")
-	wantError(t, err, collector.StepOutput, collector.ErrNoPrompt)
+	_ = wantError(t, err, collector.StepOutput, collector.ErrNoPrompt)
 }
 
 func TestNoiseLiterals(t *testing.T) {
