@@ -47,14 +47,24 @@ type site struct {
 	api  *api.Server
 	o    Options
 	tmpl map[string]*template.Template // by page
+	pace time.Duration                 // of the live stream, see livePace
 }
 
 // New makes the handler of pages and of the public half of the API.
 func New(s *api.Server, o Options) (http.Handler, error) {
+	w, err := newSite(s, o)
+	if err != nil {
+		return nil, err
+	}
+	return w.handler()
+}
+
+// newSite reads the templates.
+func newSite(s *api.Server, o Options) (*site, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	w := &site{api: s, o: o, tmpl: map[string]*template.Template{}}
+	w := &site{api: s, o: o, tmpl: map[string]*template.Template{}, pace: livePace}
 	names, err := fs.Glob(pages, "pages/*.html")
 	if err != nil {
 		return nil, err
@@ -70,19 +80,30 @@ func New(s *api.Server, o Options) (http.Handler, error) {
 		}
 		w.tmpl[page] = t
 	}
+	return w, nil
+}
 
+// handler routes pages, assets and the public half of the API, behind the guard.
+func (w *site) handler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	for _, r := range w.routes() {
 		mux.HandleFunc("GET "+r.pattern, r.handle)
 	}
-	mux.HandleFunc("GET /", w.page(func(*http.Request) (string, view, error) { return "", view{}, errNoPage }))
+	nothing := w.page(func(*http.Request) (string, view, error) { return "", view{}, errNoPage })
+	mux.HandleFunc("GET /", nothing)
 	static, err := fs.Sub(assets, "assets")
 	if err != nil {
 		return nil, err
 	}
 	files := http.StripPrefix("/assets/", http.FileServerFS(static))
-	mux.HandleFunc("GET /assets/{file}", files.ServeHTTP) // a file, never the folder
-	mux.Handle("GET /v1/", s.Public())
+	mux.HandleFunc("GET /assets/{file}", func(rw http.ResponseWriter, r *http.Request) { // a file, never the folder
+		if _, err := fs.Stat(static, r.PathValue("file")); err != nil {
+			http.Error(rw, "There is no such file.", http.StatusNotFound)
+			return
+		}
+		files.ServeHTTP(rw, r)
+	})
+	mux.Handle("GET /v1/", w.api.Public())
 	return w.guard(mux), nil
 }
 
@@ -171,6 +192,7 @@ type view struct {
 	Status api.Status
 	Urgent bool // an alert fires that nobody has taken, and that is no mere news
 	Now    time.Time
+	Mark   string // of the API, before anything of the page was read
 	Muster string // version; not told to who is not let in
 	Closed bool   // a page without rail and search, for who is not let in
 	Data   any
@@ -179,8 +201,12 @@ type view struct {
 // page makes a handler of a function that gathers a page's data.
 func (w *site) page(f func(*http.Request) (name string, v view, err error)) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
+		mark, more := w.api.Mark(r.Context())
 		name, v, err := f(r)
-		var more error
+		v.Mark = mark
+		if err == nil {
+			err = more
+		}
 		if v.Status, more = w.api.Status(r.Context()); err == nil {
 			err = more
 		}

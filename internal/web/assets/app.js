@@ -88,21 +88,20 @@
   document.addEventListener('visibilitychange', () => { if (!document.hidden && missed) { missed = false; refresh(); } });
 
   // One stream for all tabs: browsers keep few connections to a server, and a
-  // stream holds one. Whoever has the lock tells the others.
+  // stream holds one. Whoever has the lock tells the others. The stream says the
+  // server's mark; a page that was made at another one is asked for again.
   const radio = 'BroadcastChannel' in window ? new BroadcastChannel('muster') : null;
-  let heard = performance.now(), stream = null;
+  let heard = performance.now(), stream = null, mark = '';
   const hear = (word) => {
     heard = performance.now();
-    if (word === 'changed' || (word === 'alive' && (lost || shut))) refresh();
-    else if (word === 'alive') say('live');
-    else if (word === 'lost' && !shut) say('lost');
+    if (word === 'lost') { if (!shut) say('lost'); }
+    else if (word !== $('now').dataset.mark || lost || shut) refresh();
+    else say('live');
   };
   const tell = (word) => { if (radio) radio.postMessage(word); hear(word); };
   const open = () => {
     stream = new EventSource('/live');
-    stream.onopen = () => tell('alive');
-    stream.addEventListener('alive', () => tell('alive'));
-    stream.addEventListener('changed', () => tell('changed'));
+    stream.addEventListener('mark', (e) => { mark = e.data; tell(mark); });
     stream.onerror = () => {
       tell('lost');
       if (stream.readyState !== EventSource.CLOSED) return; // it tries again by itself
@@ -113,7 +112,7 @@
   if (radio) {
     radio.onmessage = (e) => {
       if (e.data !== 'who') hear(e.data);
-      else if (stream && stream.readyState === EventSource.OPEN) radio.postMessage('alive');
+      else if (stream && stream.readyState === EventSource.OPEN && mark) radio.postMessage(mark);
     };
     radio.postMessage('who');
   }
