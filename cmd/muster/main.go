@@ -41,7 +41,7 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 // globals are the flags that every verb has.
 type globals struct {
 	Dir    string `help:"Data directory: muster.db, lock and socket." placeholder:"DIR" env:"MUSTER_DIR"`
-	Config string `help:"Settings file." placeholder:"FILE" env:"MUSTER_CONFIG"`
+	Config string `help:"Settings file; left out: muster.yaml in --dir, where there is one." placeholder:"FILE" env:"MUSTER_CONFIG"`
 	Key    string `help:"Master key file ($MUSTER_KEY: the file, or the key itself)." placeholder:"FILE"`
 }
 

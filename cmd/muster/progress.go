@@ -30,6 +30,8 @@ func newProgress(w io.Writer, what string) *progress {
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetPredictTime(false),
 		progressbar.OptionSetWidth(24),
 		progressbar.OptionThrottle(80*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
@@ -45,7 +47,7 @@ func (p *progress) show(at api.Progress) {
 		p.bar.ChangeMax(at.Total)
 	}
 	if at.Running != "" {
-		p.bar.Describe(clip(collector.Escape(at.Running), 40))
+		p.bar.Describe(fmt.Sprintf("%-32s", clip(collector.Escape(at.Running), 32)))
 	}
 	_ = p.bar.Set(at.Done)
 }

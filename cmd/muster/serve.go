@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"muster/internal/api"
@@ -63,5 +64,33 @@ type demoCmd struct {
 }
 
 func (c *demoCmd) Run(s *session) error {
-	return app.Demo(s.ctx, app.DemoOptions{For: c.For, Keep: c.Keep, Stdout: s.stdout, Stderr: s.stderr})
+	bar := &demoBar{s: s}
+	return app.Demo(s.ctx, app.DemoOptions{For: c.For, Keep: c.Keep, Stdout: bar, Progress: bar.show})
+}
+
+// demoBar shows what the demo's runs do, and takes the bar away before anything
+// else is printed.
+type demoBar struct {
+	s  *session
+	mu sync.Mutex // guards p: the house speaks from goroutines of its own
+	p  *progress  // nil: no bar is shown
+}
+
+func (b *demoBar) show(what string, at api.Progress) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.p == nil {
+		b.p = newProgress(b.s.stderr, what)
+	}
+	b.p.show(at)
+}
+
+func (b *demoBar) Write(text []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.p != nil {
+		b.p.end(b.s.stderr, nil)
+		b.p = nil
+	}
+	return b.s.stdout.Write(text)
 }

@@ -34,7 +34,7 @@ import (
 // account that muster runs as.
 type Options struct {
 	Dir     string // data directory; empty: the account's
-	Config  string // settings file; empty: the account's
+	Config  string // settings file; empty: muster.yaml in a Dir that was given, else the account's
 	Key     string // master key file; empty: see secret.Locate
 	Version string
 	Stderr  io.Writer                        // for the log; nil: os.Stderr
@@ -44,7 +44,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() (Options, error) {
-	root := os.Getuid() == 0
+	root, beside := os.Getuid() == 0, o.Dir
 	if o.Dir == "" {
 		switch state := os.Getenv("XDG_STATE_HOME"); {
 		case root:
@@ -57,6 +57,12 @@ func (o Options) withDefaults() (Options, error) {
 				return o, refuse("there is no home directory for the data; give one with --dir")
 			}
 			o.Dir = filepath.Join(home, ".local", "state", "muster")
+		}
+	}
+	if o.Config == "" && beside != "" {
+		// A demo that was kept, or a house whose settings live with its data.
+		if name := filepath.Join(beside, "muster.yaml"); isFile(name) {
+			o.Config = name
 		}
 	}
 	if o.Config == "" {
@@ -86,6 +92,11 @@ func (o Options) withDefaults() (Options, error) {
 		o.Version = "development"
 	}
 	return o, nil
+}
+
+func isFile(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.Mode().IsRegular()
 }
 
 // configDir is muster's directory among the account's settings.

@@ -7,15 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"muster/backup"
 	"muster/internal/api"
 	"muster/internal/lab"
 	"muster/internal/schedule"
-	"muster/internal/secret"
-	"muster/inventory"
 )
 
 // DemoOptions tune the demo.
@@ -23,11 +20,16 @@ type DemoOptions struct {
 	For    time.Duration // end by itself after this long; 0: when ctx ends
 	Keep   string        // folder to keep the files in; empty: nothing stays
 	Stdout io.Writer
-	Stderr io.Writer
 	Hold   []lab.Fault // what the simulated network leaves out, for the test that the verdict can fail
 	// Progress is shown what a run does; nil: nobody looks.
 	Progress func(what string, p api.Progress)
-	Listen   string // of the pages; empty: 127.0.0.1:8470, or a free port where that is taken
+	// Patience is how long the demo waits after the last news for what is missing
+	// before it goes on; 0: 20 s.
+	Patience time.Duration
+	Listen   string // of the pages; empty: the usual address, or a free port where that is taken
+	// Brisk leaves out the time in which people look around, and ends as soon as
+	// the verdict is known.
+	Brisk bool
 }
 
 // Who suffers what in the demo.
@@ -47,12 +49,16 @@ type demo struct {
 	c     *api.Client
 	watch *watch
 	begun time.Time
+	end   time.Time // zero: nobody knows
 }
 
 // Demo shows muster on a simulated network: it is found, backed up and watched;
 // five things go wrong and are mended. With o.For it ends by itself, with an
 // error unless all of that was seen through the API.
 func Demo(ctx context.Context, o DemoOptions) (err error) {
+	if o.Patience == 0 {
+		o.Patience = 20 * time.Second
+	}
 	d := &demo{o: o, begun: time.Now()}
 	dir := o.Keep
 	if dir == "" {
@@ -86,20 +92,26 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 	}
 	d.c = api.Dial(path)
 	defer d.c.Close()
+	d.watch = newWatch(d.c)
 
-	end := ctx
+	showing := ctx
 	if o.For > 0 {
+		d.end = d.begun.Add(o.For)
 		var cancel context.CancelFunc
-		end, cancel = context.WithDeadlineCause(ctx, d.begun.Add(o.For), errDemoOver)
+		showing, cancel = context.WithDeadlineCause(ctx, d.end, errDemoOver)
 		defer cancel()
 	}
-	err = d.show(end, dir)
+	err = d.show(showing, dir)
 	switch {
-	case o.For > 0 && (err == nil || errors.Is(context.Cause(end), errDemoOver)) && ctx.Err() == nil:
-		return d.watch.verdict(d.o.Stdout)
 	case ctx.Err() != nil: // Ctrl-C is how a demo without an end ends
-		d.say("Stopped. Nothing of it stays%s.", map[bool]string{true: " but " + o.Keep, false: ""}[o.Keep != ""])
+		if o.Keep != "" {
+			d.say("\nStopped. The network is gone; %s stays:\n  %s alert list --all", o.Keep, d.command(dir))
+		} else {
+			d.say("\nStopped. Nothing of it stays.")
+		}
 		return nil
+	case o.For > 0 && (err == nil || errors.Is(context.Cause(showing), errDemoOver)):
+		return d.watch.verdict(d.o.Stdout)
 	}
 	return err
 }
@@ -108,77 +120,19 @@ var errDemoOver = errors.New("the demo is over")
 
 func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.o.Stdout, format+"\n", args...) }
 
-// backupNow runs a backup of all managed devices to its end.
-func (a *App) backupNow(ctx context.Context) error {
-	run, err := a.runner.Start(ctx, schedule.JobBackup, schedule.Request{By: schedule.BySchedule})
-	if err != nil {
-		return err
-	}
-	_, err = a.runner.Wait(ctx, run.ID)
-	return err
-}
+// now is how long the demo runs, as it is printed before what happened.
+func (d *demo) now() string { return fmt.Sprintf("%4.0f s", time.Since(d.begun).Seconds()) }
 
-func emptyFolder(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, "muster.db")); err == nil {
-		return refuse("%s holds a muster.db already; give --keep a new folder", dir)
+// command is how the command is called for this demo in another terminal.
+func (d *demo) command(dir string) string {
+	name := "muster"
+	if exe, err := os.Executable(); err == nil {
+		name = exe
+		if here, err := os.Getwd(); err == nil && filepath.Dir(exe) == here {
+			name = "./" + filepath.Base(exe)
+		}
 	}
-	return os.MkdirAll(dir, 0o700)
-}
-
-// settings writes what `muster init` would, for the simulated network: its
-// schedules are those of an impatient network engineer.
-func (d *demo) settings(o Options) error {
-	key := secret.NewKey()
-	if err := os.WriteFile(o.Key, key.File(), 0o600); err != nil {
-		return err
-	}
-	listen := d.o.Listen
-	if listen == "" {
-		listen = freeListen()
-	}
-	text := fmt.Sprintf(demoSettings, d.net.Addr(demoRejected), d.net.Prefix(), d.net.SNMPPort(), d.net.SSHPort(), listen)
-	return os.WriteFile(o.Config, []byte(text), 0o600)
-}
-
-// demoSettings is the muster.yaml of the demo. The account of one firewall is a
-// credential of its own, as in a network where firewalls are another team's.
-const demoSettings = `# Settings of a muster demo. The network that they speak of is gone.
-timezone: UTC
-credentials:
-  - name: firewall
-    kind: ssh
-    user: ` + lab.User + `
-    password: { secret: firewall }
-    for: [%s/32]
-  - name: noc
-    kind: ssh
-    user: ` + lab.User + `
-    password: { secret: noc }
-    enable: { secret: noc-enable }
-  - name: v3
-    kind: snmp-v3
-    user: ` + lab.SNMPUserName + `
-    auth: { protocol: sha256, password: { secret: v3-auth } }
-    priv: { protocol: aes256, password: { secret: v3-priv } }
-scopes:
-  - name: demo
-    site: demo
-    addresses: [%s]
-    credentials: [v3, firewall, noc]
-    snmp: { port: %d, rate: 400 }
-    ssh: { port: %d }
-schedules:
-  reachability: { every: 1s, down_after: 3s, tcp_every: 1s }
-receivers:
-  - { name: console, kind: log }
-alerts:
-  - { kinds: [unreachable, login-rejected, credential-stopped, quarantined, backup-failed, changed, unsaved], to: [console], unsaved_after: 0s }
-web: { listen: "%s" }
-`
-
-var demoSecrets = map[string]string{
-	"noc": lab.Password, "firewall": lab.Password, "noc-enable": lab.Enable,
-	"v3-auth": lab.AuthPassword, "v3-priv": lab.PrivPassword,
+	return name + " --dir " + dir
 }
 
 // show goes through the acts.
@@ -188,7 +142,6 @@ func (d *demo) show(ctx context.Context, dir string) error {
 			return err
 		}
 	}
-	d.watch = newWatch(d.c)
 	if err := d.discover(ctx); err != nil {
 		return err
 	}
@@ -197,23 +150,30 @@ func (d *demo) show(ctx context.Context, dir string) error {
 	}
 	// Nobody watches a demo until the small hours: a backup begins every few seconds.
 	d.app.extra = []schedule.Entry{{Name: "impatience", Every: 4 * time.Second, Do: d.app.backupNow}}
+	d.say("")
 	if err := d.app.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	flags := fmt.Sprintf("--dir %s --config %s --key %s", dir, filepath.Join(dir, "muster.yaml"), filepath.Join(dir, "muster.key"))
-	d.say("\nmuster goes on serving. In another terminal:\n"+
-		"  alias m='./muster %s'\n"+
-		"  m status\n  m drift\n  m alert list\n  m config diff %s\n  m config diff %s --unsaved\n  m device show %s\n  m config grep ntp\n",
-		flags, demoChanged, demoUnsaved, demoRejected)
+	d.say("muster goes on serving. Type in another terminal:")
+	for _, verb := range []string{"status", "drift", "alert list", "config diff " + demoChanged, "config diff " + demoUnsaved + " --unsaved", "device show " + demoRejected, "config grep ntp"} {
+		d.say("  %s %s", d.command(dir), verb)
+	}
 	if err := d.faults(ctx); err != nil {
 		return err
 	}
 	if err := d.recoveries(ctx); err != nil {
 		return err
 	}
-	d.say("\nAll of it was seen, and that it ended.%s", map[bool]string{true: " Ctrl-C ends the demo.", false: ""}[d.o.For == 0])
-	if d.o.For > 0 {
+	if d.watch.all(flagged) && d.watch.all(mended) {
+		d.say("\nAll five were flagged, and all five recoveries were said.")
+	}
+	switch {
+	case d.o.Brisk:
 		return nil
+	case d.end.IsZero():
+		d.say("muster goes on serving; Ctrl-C ends the demo.")
+	default:
+		d.say("muster goes on serving until the %.0f s are over.", d.o.For.Seconds())
 	}
 	<-ctx.Done()
 	return ctx.Err()
@@ -221,14 +181,8 @@ func (d *demo) show(ctx context.Context, dir string) error {
 
 func (d *demo) discover(ctx context.Context) error {
 	d.say("\nmuster discover: asking every address by SNMPv3 (SHA-256, AES-256)")
-	found := 0
 	err := d.c.Discover(ctx, api.RunRequest{}, func(l api.Line) error {
-		if l.Progress != nil {
-			d.progress("sweeping", *l.Progress)
-		}
-		if l.Found != nil && (l.Found.Outcome == inventory.OutcomeNew || l.Found.Outcome == inventory.OutcomeMerged) {
-			found++
-		}
+		d.progress("sweeping", l.Progress)
 		return nil
 	})
 	if err != nil {
@@ -239,19 +193,17 @@ func (d *demo) discover(ctx context.Context) error {
 		return err
 	}
 	for _, r := range rows {
-		d.say("  %-10s %-13s %-9s %-16s %-22s %-18s %s", r.Name, r.Address, r.Vendor, r.Platform, r.Model, r.Version, r.Serial)
+		d.say("  %-9s %-14s %-9s %-17s %-18s %-12s %s", r.Name, r.Address, r.Vendor, r.Platform, oneLine(r.Model, 18), r.Version, r.Serial)
 	}
 	d.watch.found(rows, len(d.net.Devices()))
 	return nil
 }
 
 func (d *demo) backup(ctx context.Context) error {
-	d.say("\nmuster backup: reading every running configuration by SSH")
+	d.say("\nmuster backup: reading every running configuration over SSH")
 	results := []backup.Result{}
 	err := d.c.Backup(ctx, api.RunRequest{}, func(l api.Line) error {
-		if l.Progress != nil {
-			d.progress("backing up", *l.Progress)
-		}
+		d.progress("backing up", l.Progress)
 		if l.Backup != nil {
 			results = append(results, *l.Backup)
 			if l.Backup.Outcome != backup.Stored {
@@ -272,22 +224,38 @@ func (d *demo) backup(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) progress(what string, p api.Progress) {
-	if d.o.Progress != nil {
-		d.o.Progress(what, p)
+func (d *demo) progress(what string, p *api.Progress) {
+	if d.o.Progress != nil && p != nil {
+		d.o.Progress(what, *p)
 	}
 }
 
-// faults makes five things go wrong, unasked, and waits until each is flagged
-// for what it is.
+// faults makes five things go wrong, unasked, waits until each is flagged for
+// what it is, and leaves people some time to look at them.
 func (d *demo) faults(ctx context.Context) error {
-	d.say("Now five things go wrong in the network, and nobody tells muster:")
+	d.say("\nNow five things go wrong in the network, and nobody tells muster:")
 	d.net.Change(demoChanged)
 	d.net.Unsaved(demoUnsaved)
 	d.net.Stop(demoStopped)
 	d.net.RejectLogin(demoRejected, true)
 	d.net.Truncate(demoTruncated, true)
-	return d.await(ctx, flagged)
+	if err := d.await(ctx, flagged); err != nil {
+		return err
+	}
+	pause := 20 * time.Second
+	switch {
+	case d.o.Brisk:
+		return nil
+	case !d.end.IsZero():
+		pause = min(pause, time.Until(d.end)/3) // the recoveries take their time, too
+	}
+	d.say("  (%.0f s to look at them)", pause.Seconds())
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(pause):
+		return nil
+	}
 }
 
 // recoveries mends them and waits until that is said, too.
@@ -302,27 +270,38 @@ func (d *demo) recoveries(ctx context.Context) error {
 	d.net.Truncate(demoTruncated, false)
 	// A rejected login is never tried again unasked beyond its budget: a person
 	// says that the account is right again.
-	d.say("  running: muster device retry %s", demoRejected)
+	d.say("  %s  running: muster device retry %s", d.now(), demoRejected)
 	if err := d.c.RetryDevice(ctx, demoRejected); err != nil {
 		return err
+	}
+	// What was saved is a change as well; a person says that it is right.
+	d.say("  %s  running: muster config approve %s", d.now(), demoUnsaved)
+	if _, err := d.c.Decide(ctx, demoUnsaved, "approve", 0); err != nil && ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return d.await(ctx, mended)
 }
 
 // await asks the API until every sign of a phase was seen, and says each as it
-// comes.
+// comes. It gives up when nothing new came for the time of o.Patience.
 func (d *demo) await(ctx context.Context, p phase) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
+	last := time.Now()
 	for {
 		news, err := d.watch.look(ctx, p)
 		if err != nil {
 			return err
 		}
 		for _, n := range news {
-			d.say("  %s  %s", time.Now().UTC().Format("15:04:05"), n)
+			last = time.Now()
+			d.say("  %s  %s", d.now(), n)
 		}
 		if d.watch.all(p) {
+			return nil
+		}
+		if time.Since(last) > d.o.Patience {
+			d.say("  %s  no more news", d.now())
 			return nil
 		}
 		select {
@@ -333,11 +312,12 @@ func (d *demo) await(ctx context.Context, p phase) error {
 	}
 }
 
-// oneLine makes a message fit for one line of the terminal.
-func oneLine(s string, n int) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
+// backupNow runs a backup of all managed devices to its end.
+func (a *App) backupNow(ctx context.Context) error {
+	run, err := a.runner.Start(ctx, schedule.JobBackup, schedule.Request{By: schedule.BySchedule})
+	if err != nil {
+		return err
 	}
-	return s
+	_, err = a.runner.Wait(ctx, run.ID)
+	return err
 }

@@ -302,14 +302,3 @@ func onHangUp() hangUps {
 }
 
 func (h hangUps) stop() { signal.Stop(h.c) }
-
-// freeListen is the pages' usual address, or a free port where that is taken.
-func freeListen() string {
-	for _, addr := range []string{settings.DefaultListen, "127.0.0.1:0"} {
-		if ln, err := net.Listen("tcp", addr); err == nil {
-			defer ln.Close()
-			return ln.Addr().String()
-		}
-	}
-	return settings.DefaultListen // serving it will say what is wrong
-}

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"muster/backup"
 	"muster/internal/alert"
 	"muster/internal/api"
+	"muster/internal/schedule"
 )
 
 // phase is an act of the demo.
@@ -32,7 +34,18 @@ type sign struct {
 type sight struct {
 	alerts []alert.Alert
 	drift  []backup.Drift
-	tasks  map[string]string // outcome of each device in the newest backup run that has one
+	tasks  map[string]schedule.Task // of each device in the newest backup run in which it has ended
+}
+
+// fault is one of the five things that go wrong, as the API shows it.
+type fault struct {
+	device string
+	kind   alert.Kind
+	what   string // for the verdict
+	next   string // what to type to see it
+	// seen adds what the API shows beside the alert: a few words of it, and
+	// whether it is there.
+	seen func(s sight) (string, bool)
 }
 
 // watch collects the signs of a demo. It asks nothing but the API: what the
@@ -46,47 +59,65 @@ type watch struct {
 
 func newWatch(c *api.Client) *watch {
 	w := &watch{c: c}
-	both := func(device string, kind alert.Kind, extra func(sight) bool, what string) {
-		w.signs = append(w.signs,
-			&sign{phase: flagged, what: device + " " + what, seen: func(s sight) (string, bool) {
-				for _, a := range s.alerts {
-					if a.Kind == kind && a.State == alert.Firing && slices.Contains(a.Devices, device) && extra(s) {
-						return fmt.Sprintf("✕ %-14s %-10s %s", kind, device, oneLine(a.Message, 150)), true
-					}
+	lines := func(device string, kind backup.DriftKind) func(sight) (string, bool) {
+		return func(s sight) (string, bool) {
+			for _, d := range s.drift {
+				if d.Device == device && d.Kind == kind {
+					return fmt.Sprintf("%s added, %d removed", counted(d.LinesAdded, "line"), d.LinesRemoved), true
 				}
-				return "", false
-			}},
-			&sign{phase: mended, what: device + " " + what + ": over", seen: func(s sight) (string, bool) {
-				over := false
-				for _, a := range s.alerts {
-					if a.Kind != kind || !slices.Contains(a.Devices, device) {
-						continue
-					}
-					if a.State == alert.Firing {
-						return "", false
-					}
-					over = true
-				}
-				if !over || drifted(s, device, kind) {
-					return "", false
-				}
-				return fmt.Sprintf("✓ %-14s %-10s resolved", kind, device), true
-			}})
-	}
-	drift := func(device string, kind backup.DriftKind) func(sight) bool {
-		return func(s sight) bool {
-			return slices.ContainsFunc(s.drift, func(d backup.Drift) bool { return d.Device == device && d.Kind == kind })
+			}
+			return "", false
 		}
 	}
-	task := func(device string, outcomes ...backup.Outcome) func(sight) bool {
-		return func(s sight) bool { return slices.Contains(outcomes, backup.Outcome(s.tasks[device])) }
+	ended := func(device string, outcome backup.Outcome) func(sight) (string, bool) {
+		return func(s sight) (string, bool) {
+			t := s.tasks[device]
+			return fmt.Sprintf("backup %s at %s: %s", t.Outcome, t.Step, t.Kind), backup.Outcome(t.Outcome) == outcome
+		}
 	}
-	both(demoChanged, alert.Changed, drift(demoChanged, backup.DriftChanged), "changed")
-	both(demoUnsaved, alert.Unsaved, drift(demoUnsaved, backup.DriftUnsaved), "has unsaved changes")
-	both(demoStopped, alert.Unreachable, func(sight) bool { return true }, "stopped answering")
-	both(demoRejected, alert.LoginRejected, task(demoRejected, backup.Failed), "rejects the login")
-	both(demoTruncated, alert.Quarantined, task(demoTruncated, backup.Quarantined), "sends a truncated configuration")
+	for _, f := range []fault{
+		{demoChanged, alert.Changed, "changed", "config diff " + demoChanged, lines(demoChanged, backup.DriftChanged)},
+		{demoUnsaved, alert.Unsaved, "has unsaved changes", "config diff " + demoUnsaved + " --unsaved", lines(demoUnsaved, backup.DriftUnsaved)},
+		{demoStopped, alert.Unreachable, "stopped answering", "doctor " + demoStopped, func(sight) (string, bool) { return "answers nothing any more", true }},
+		{demoRejected, alert.LoginRejected, "rejects the login", "device show " + demoRejected, ended(demoRejected, backup.Failed)},
+		{demoTruncated, alert.Quarantined, "sends a truncated configuration", "config show " + demoTruncated + " --quarantined", ended(demoTruncated, backup.Quarantined)},
+	} {
+		w.signs = append(w.signs,
+			&sign{phase: flagged, what: f.device + " " + f.what, seen: f.flagged},
+			&sign{phase: mended, what: f.device + " " + f.what + ": over", seen: f.over})
+	}
 	return w
+}
+
+// flagged reports whether the fault is flagged for what it is: by a firing alert
+// of its kind, and by what the API shows beside it.
+func (f fault) flagged(s sight) (string, bool) {
+	detail, ok := f.seen(s)
+	firing := slices.ContainsFunc(s.alerts, func(a alert.Alert) bool {
+		return a.Kind == f.kind && a.State == alert.Firing && slices.Contains(a.Devices, f.device)
+	})
+	return fmt.Sprintf("✕ %-9s %-15s %-45s muster %s", f.device, f.kind, detail, f.next), ok && firing
+}
+
+// over reports whether the fault was flagged and is no more: its alert is
+// resolved, and what the API shows beside it has gone.
+func (f fault) over(s sight) (string, bool) {
+	said := ""
+	for _, a := range s.alerts {
+		if a.Kind != f.kind || !slices.Contains(a.Devices, f.device) {
+			continue
+		}
+		if a.State == alert.Firing {
+			return "", false
+		}
+		if said == "" { // newest first
+			said = a.Message
+		}
+	}
+	if said == "" || drifted(s, f.device, f.kind) {
+		return "", false
+	}
+	return fmt.Sprintf("✓ %-9s %-15s %s", f.device, f.kind, oneLine(said, 90)), true
 }
 
 // drifted reports whether the drift that an alert of kind is about still stands.
@@ -122,7 +153,7 @@ func (w *watch) backedUp(results []backup.Result, want int) {
 
 // look asks the API once and returns what is newly seen of a phase.
 func (w *watch) look(ctx context.Context, p phase) ([]string, error) {
-	s := sight{tasks: map[string]string{}}
+	s := sight{tasks: map[string]schedule.Task{}}
 	var err error
 	if s.alerts, err = w.c.Alerts(ctx, true); err != nil {
 		return nil, err
@@ -143,8 +174,8 @@ func (w *watch) look(ctx context.Context, p phase) ([]string, error) {
 			return nil, err
 		}
 		for _, t := range run.Tasks {
-			if t.Outcome != "" && s.tasks[t.Subject] == "" {
-				s.tasks[t.Subject] = t.Outcome
+			if _, ok := s.tasks[t.Subject]; !ok && t.Outcome != "" {
+				s.tasks[t.Subject] = t
 			}
 		}
 	}
@@ -181,8 +212,17 @@ func (w *watch) verdict(out io.Writer) error {
 		fmt.Fprintln(out, "  "+m)
 	}
 	if len(missing) > 0 {
-		return &api.Error{Message: fmt.Sprintf("the demo did not show what it promises: %d things are missing", len(missing)), Exit: 1}
+		return &api.Error{Message: "the demo did not show what it promises: " + counted(len(missing), "thing") + " missing, see above", Exit: 1}
 	}
 	fmt.Fprintln(out, "Verdict, read through the API alone: found, backed up, five faults flagged, five recoveries said.")
 	return nil
+}
+
+// oneLine makes a message fit for one line of the terminal.
+func oneLine(s string, n int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
 }
