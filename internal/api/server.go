@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -285,7 +286,8 @@ func (s *Server) Alerts(ctx context.Context, all bool) ([]alert.Alert, error) {
 	if !all {
 		f.State = alert.Firing
 	}
-	a, err := s.alerts.List(ctx, f)
+	list, err := s.alerts.List(ctx, f)
+	a := slices.Clone(list)
 	for i := range a {
 		a[i].Devices = full(a[i].Devices)
 	}

@@ -70,12 +70,12 @@ func (w *site) device(r *http.Request) (string, view, error) {
 	if err != nil {
 		return "", view{}, err
 	}
-	d.Drifts = groupDrift(slices.DeleteFunc(drifts, func(x backup.Drift) bool { return x.Device != d.Name }))
+	d.Drifts = groupDrift(slices.DeleteFunc(slices.Clone(drifts), func(x backup.Drift) bool { return x.Device != d.Name }))
 	alerts, err := w.api.Alerts(r.Context(), false)
 	if err != nil {
 		return "", view{}, err
 	}
-	d.Notes = notes(d.Device, d.Drifts, slices.DeleteFunc(alerts, func(a alert.Alert) bool { return !slices.Contains(a.Devices, d.Name) }))
+	d.Notes = notes(d.Device, d.Drifts, slices.DeleteFunc(slices.Clone(alerts), func(a alert.Alert) bool { return !slices.Contains(a.Devices, d.Name) }))
 	all, err := w.api.Devices(r.Context(), "")
 	if err != nil {
 		return "", view{}, err

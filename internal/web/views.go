@@ -34,6 +34,7 @@ func (w *site) overview(r *http.Request) (string, view, error) {
 		return "", view{}, err
 	}
 	order := map[string]int{"bad": 0, "warn": 1, "info": 2}
+	alerts = slices.Clone(alerts)
 	slices.SortStableFunc(alerts, func(a, b alert.Alert) int { return order[severity(a)] - order[severity(b)] })
 	drifts, err := w.api.Drift(r.Context(), "")
 	if err != nil {
