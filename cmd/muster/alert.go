@@ -44,7 +44,13 @@ type alertAckCmd struct {
 }
 
 func (c *alertAckCmd) Run(s *session) error {
-	return s.client(func(ctx context.Context, cl *api.Client) error { return cl.AckAlert(ctx, c.ID, c.Note) })
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		if err := cl.AckAlert(ctx, c.ID, c.Note); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.stdout, "alert %d is taken; it resolves by itself when it is over\n", c.ID)
+		return nil
+	})
 }
 
 type receiverCmd struct {

@@ -21,6 +21,7 @@ type configCmd struct {
 	Accept   configAcceptCmd   `cmd:"" help:"Make the quarantined capture a version."`
 	Discard  configDiscardCmd  `cmd:"" help:"Discard the quarantined capture."`
 	Baseline configBaselineCmd `cmd:"" help:"Pin a version as how the device should be."`
+	Purge    configPurgeCmd    `cmd:"" help:"Remove a version's bytes from every place, e.g. a secret that nothing masked."`
 }
 
 type configShowCmd struct {
@@ -196,3 +197,11 @@ func (c *configBaselineCmd) Run(s *session) error {
 	}
 	return c.run(s, "baseline", c.Version)
 }
+
+type configPurgeCmd struct {
+	configDecision
+	Version int  `help:"Number of the version." required:"" placeholder:"N"`
+	Yes     bool `help:"It cannot be brought back." required:""`
+}
+
+func (c *configPurgeCmd) Run(s *session) error { return c.run(s, "purge", c.Version) }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"muster/collector"
@@ -21,6 +22,7 @@ type deviceCmd struct {
 	AcceptKey deviceAcceptCmd  `cmd:"" help:"Accept the SSH host keys that devices showed last."`
 	Retry     deviceRetryCmd   `cmd:"" help:"Forget rejected logins, so that the credentials are tried again."`
 	Replace   deviceReplaceCmd `cmd:"" help:"Say that the hardware was replaced: new serial and keys, same history."`
+	Merge     deviceMergeCmd   `cmd:"" help:"Say that two devices of the inventory are one."`
 	Retire    deviceRetireCmd  `cmd:"" help:"Take a device out of service; its history stays."`
 	Delete    deviceDeleteCmd  `cmd:"" help:"Delete a device with its history."`
 }
@@ -100,13 +102,28 @@ func (c *deviceShowCmd) Run(s *session) error {
 		for _, k := range d.HostKeys {
 			row("host key", k.Type+" "+k.Fingerprint)
 		}
-		for _, f := range d.Facts {
-			row(f.Name, f.Value+"  ("+f.Source+", "+when(&f.ReadAt)+")")
+		row("question", d.Question)
+		if len(d.Facts) > 0 {
+			fmt.Fprintln(s.stdout, "\nfacts")
+			w := tabwriter.NewWriter(s.stdout, 0, 4, 2, ' ', 0)
+			for _, f := range d.Facts {
+				fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", collector.Escape(f.Name), collector.Escape(f.Value), collector.Escape(f.Source), age(time.Since(f.ReadAt)))
+			}
+			if err := w.Flush(); err != nil {
+				return err
+			}
 		}
-		fmt.Fprintf(s.stdout, "\n%s, %s, %s, %s (-o json lists them)\n", plural(len(d.Interfaces), "interface"), plural(len(d.Neighbors), "neighbor"), plural(len(d.Components), "component"), plural(len(d.Addresses), "address row"))
-		for _, n := range d.Neighbors {
-			fmt.Fprintf(s.stdout, "  %s — %s %s (%s)\n", collector.Escape(n.LocalPort), collector.Escape(n.RemoteSysName), collector.Escape(n.RemotePort), n.Protocol)
+		if len(d.Neighbors) > 0 {
+			fmt.Fprintln(s.stdout, "\nneighbors")
+			w := tabwriter.NewWriter(s.stdout, 0, 4, 2, ' ', 0)
+			for _, n := range d.Neighbors {
+				fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", collector.Escape(n.LocalPort), collector.Escape(n.RemoteSysName), collector.Escape(n.RemotePort), n.Protocol)
+			}
+			if err := w.Flush(); err != nil {
+				return err
+			}
 		}
+		fmt.Fprintf(s.stdout, "\n%s, %s, %s; -o json lists them\n", plural(len(d.Interfaces), "interface"), plural(len(d.Components), "component"), plural(len(d.Addresses), "IP address"))
 		return nil
 	})
 }
@@ -258,6 +275,17 @@ type deviceReplaceCmd struct{ deviceAct }
 
 func (c *deviceReplaceCmd) Run(s *session) error {
 	return c.run(s, "%s: serial and host keys are taken anew at the next look; the history stays", (*api.Client).ReplaceDevice)
+}
+
+type deviceMergeCmd struct {
+	deviceAct
+	Other string `arg:"" help:"The one that goes: its addresses and versions are the first one's from now on."`
+}
+
+func (c *deviceMergeCmd) Run(s *session) error {
+	return c.run(s, "%s: "+strings.ReplaceAll(collector.Escape(c.Other), "%", "%%")+" is a part of it from now on", func(cl *api.Client, ctx context.Context, name string) error {
+		return cl.MergeDevice(ctx, name, c.Other)
+	})
 }
 
 type deviceRetireCmd struct{ deviceAct }

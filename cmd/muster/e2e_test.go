@@ -44,6 +44,7 @@ func TestRealRouters(t *testing.T) {
 		{"what is stored is what the router prints", (*story).stored},
 		{"no change makes no second version", (*story).unchanged},
 		{"only reading commands are sent", (*story).readOnly},
+		{"what a dead daemon leaves out is no version", (*story).deadDaemon},
 		{"20000 more lines are stored byte for byte", (*story).large},
 		{"drift is changed and unsaved, with its lines", (*story).drift},
 		{"a changed secret shows and its text does not", (*story).changedSecret},
@@ -230,6 +231,23 @@ func (s *story) readOnly(t *testing.T) {
 		if log := s.l.run(t, "log", n, "frr"); !strings.Contains(log, "# do write terminal") {
 			t.Errorf("%s has logged no show running-config; this proves nothing", n)
 		}
+	}
+}
+
+// deadDaemon: without ospfd the router prints a configuration that ends as every
+// other does, with not one line of OSPF in it.
+func (s *story) deadDaemon(t *testing.T) {
+	s.l.run(t, "break", "dist1", "ospfd")
+	r := s.h.backup(t, "dist1")["dist1"]
+	s.l.run(t, "heal", "dist1")
+	if r.Outcome != "quarantined" || r.Kind != "proof-missing" || !strings.Contains(r.Message, "ospfd") {
+		t.Errorf("dist1 is %+v, want quarantined since nothing proves that ospfd answered", r)
+	}
+	if d := ask[deviceRow](t, s.h, nil, "device", "show", "dist1"); d.Versions != 1 || len(d.Drift) != 0 {
+		t.Errorf("dist1 has %d versions and drift %v, want one and none", d.Versions, d.Drift)
+	}
+	if r := s.h.backup(t, "dist1")["dist1"]; r.Outcome != "unchanged" {
+		t.Errorf("dist1 is %+v once ospfd runs again, want unchanged", r)
 	}
 }
 

@@ -197,8 +197,11 @@ func clip(s string, n int) string {
 
 // plural is "1 device", "2 devices".
 func plural(n int, one string) string {
-	if n == 1 {
+	switch {
+	case n == 1:
 		return "1 " + one
+	case strings.HasSuffix(one, "s"):
+		one += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, one)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/muesli/roff"
 
 	"muster/internal/api"
+	"muster/internal/app"
 )
 
 type verifyCmd struct{}
@@ -33,7 +34,21 @@ func (c *verifyCmd) Run(s *session) error {
 }
 
 type selfCmd struct {
-	Backup selfBackupCmd `cmd:"" help:"Write a checked copy of muster.db, also while serving."`
+	Backup  selfBackupCmd  `cmd:"" help:"Write a checked copy of muster.db, also while serving."`
+	Restore selfRestoreCmd `cmd:"" help:"Make a copy the database of an empty data directory."`
+}
+
+type selfRestoreCmd struct {
+	File string `arg:"" help:"Copy that muster self backup wrote." type:"path"`
+}
+
+func (c *selfRestoreCmd) Run(s *session) error {
+	said, err := app.Restore(s.ctx, s.options(), c.File)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.stdout, said)
+	return nil
 }
 
 type selfBackupCmd struct {

@@ -281,6 +281,9 @@ func (s *Server) decide(ctx context.Context, name, verb string, version int) (De
 	case "unpin":
 		err = s.configs.Unpin(ctx, d.ID, by)
 		out.Note = "there is no baseline any more"
+	case "purge":
+		err = s.configs.Purge(ctx, d.ID, version, by)
+		out.Note = fmt.Sprintf("version %d and its bytes are gone from the data directory; copies and exports made before are yours to remove", version)
 	default:
 		err = &Error{Message: "there is no decision " + collector.Escape(verb), Exit: 2}
 	}

@@ -52,6 +52,7 @@ type Configs interface {
 	Discard(ctx context.Context, device int64, by string) error
 	Pin(ctx context.Context, device int64, version int, by string) (int, error)
 	Unpin(ctx context.Context, device int64, by string) error
+	Purge(ctx context.Context, device int64, version int, by string) error
 	Drifts(ctx context.Context) ([]backup.Drift, error)
 	Standings(ctx context.Context, at time.Time) (map[int64]backup.Standing, error)
 }
