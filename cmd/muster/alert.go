@@ -29,11 +29,11 @@ func (c *alertListCmd) Run(s *session) error {
 		return list(s, c.listing, alerts, "no alert is firing",
 			text("id", func(a alert.Alert) string { return fmt.Sprint(a.ID) }),
 			text("kind", func(a alert.Alert) string { return string(a.Kind) }),
-			text("subject", func(a alert.Alert) string { return a.Subject }),
+			text("subject", func(a alert.Alert) string { return a.Subject }).hidden(),
 			text("devices", func(a alert.Alert) string { return strings.Join(a.Devices, ",") }).clipped(40),
 			text("state", func(a alert.Alert) string { return string(a.State) }),
 			moment("opened", func(a alert.Alert) *time.Time { return &a.OpenedAt }).keyed("opened_at"),
-			text("message", func(a alert.Alert) string { return a.Message }),
+			sentence("message", func(a alert.Alert) string { return a.Message }),
 		)
 	})
 }

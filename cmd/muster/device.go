@@ -50,7 +50,7 @@ func (c *deviceListCmd) Run(s *session) error {
 			text("state", func(d api.Device) string { return d.State }),
 			text("backup", func(d api.Device) string { return string(d.BackupState) }).keyed("backup_state"),
 			text("drift", func(d api.Device) string { return strings.Join(d.Drift, ",") }).optional(),
-			moment("last backup", func(d api.Device) *time.Time { return d.LastBackup }),
+			aged("last backup", func(d api.Device) *time.Time { return d.LastBackup }),
 			text("versions", func(d api.Device) string { return fmt.Sprint(d.Versions) }),
 		}
 		return list(s, c.listing, devices, "no devices; muster discover finds them, muster device add ADDRESS adds one", columns...)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"muster/collector"
 	"muster/internal/api"
@@ -32,7 +33,7 @@ func (c *doctorCmd) Run(s *session) error {
 				if l.Step.Kind != "" {
 					mark = "FAIL"
 				}
-				fmt.Fprintf(s.stdout, "%s  %-13s %7d ms  %s\n", mark, l.Step.Step, l.Step.TookMs, collector.Escape(l.Step.Detail))
+				fmt.Fprintln(s.stdout, strings.TrimRight(fmt.Sprintf("%s  %-13s %7d ms  %s", mark, l.Step.Step, l.Step.TookMs, collector.Escape(l.Step.Detail)), " "))
 				if l.Step.Kind != "" {
 					fmt.Fprintf(s.stdout, "      %s", l.Step.Kind)
 					if l.Step.Seen != "" {

@@ -21,28 +21,50 @@ type listing struct {
 
 // column is one column of a table and of a CSV file.
 type column[T any] struct {
-	name string         // head of the table, in lower case
-	key  string         // head of the CSV file: the JSON key
-	cell func(T) string // for people
-	raw  func(T) string // for programs
-	drop bool           // from a table where it is empty
+	name  string         // head of the table, in lower case
+	key   string         // head of the CSV file: the JSON key
+	cell  func(T) string // for people
+	raw   func(T) string // for programs
+	drop  bool           // from a table where it is empty
+	skip  bool           // from every table
+	below bool           // a sentence: in a table it has a line of its own
 }
 
 // text is a column of words or numbers, the same for people and programs.
 func text[T any](name string, cell func(T) string) column[T] {
-	return column[T]{name, strings.ReplaceAll(name, " ", "_"), func(row T) string { return dash(cell(row)) }, cell, false}
+	return column[T]{name: name, key: strings.ReplaceAll(name, " ", "_"), cell: func(row T) string { return dash(cell(row)) }, raw: cell}
 }
 
 // moment is a column of times: local with its age for people, RFC 3339 in UTC,
 // or nothing, for programs.
 func moment[T any](name string, at func(T) *time.Time) column[T] {
-	return column[T]{name, strings.ReplaceAll(name, " ", "_"), func(row T) string { return when(at(row)) }, func(row T) string {
+	return column[T]{name: name, key: strings.ReplaceAll(name, " ", "_"), cell: func(row T) string { return when(at(row)) }, raw: func(row T) string {
 		t := at(row)
 		if t == nil || t.IsZero() {
 			return ""
 		}
 		return t.UTC().Format(time.RFC3339)
-	}, false}
+	}}
+}
+
+// aged is a moment of which people see the age alone.
+func aged[T any](name string, at func(T) *time.Time) column[T] {
+	c := moment(name, at)
+	c.cell = func(row T) string {
+		t := at(row)
+		if t == nil || t.IsZero() {
+			return "never"
+		}
+		return age(time.Since(*t))
+	}
+	return c
+}
+
+// sentence is a column that has a line of its own below its row.
+func sentence[T any](name string, cell func(T) string) column[T] {
+	c := text(name, cell)
+	c.below = true
+	return c
 }
 
 // keyed gives a column another JSON key than its head.
@@ -54,6 +76,12 @@ func (c column[T]) keyed(key string) column[T] {
 // optional leaves a column out of a table in which nobody has a value.
 func (c column[T]) optional() column[T] {
 	c.drop = true
+	return c
+}
+
+// hidden leaves a column to programs.
+func (c column[T]) hidden() column[T] {
+	c.skip = true
 	return c
 }
 
@@ -99,26 +127,40 @@ func list[T any](s *session, o listing, rows []T, none string, columns ...column
 		return nil
 	}
 	columns = slices.DeleteFunc(columns, func(c column[T]) bool {
-		return c.drop && !slices.ContainsFunc(rows, func(r T) bool { return c.raw(r) != "" })
+		return c.skip || c.drop && !slices.ContainsFunc(rows, func(r T) bool { return c.raw(r) != "" })
 	})
-	w := tabwriter.NewWriter(s.stdout, 0, 4, 2, ' ', 0)
-	for i, c := range columns {
-		if i > 0 {
-			fmt.Fprint(w, "\t")
-		}
-		fmt.Fprint(w, strings.ToUpper(c.name))
-	}
-	fmt.Fprintln(w)
-	for _, r := range rows {
-		for i, c := range columns {
-			if i > 0 {
-				fmt.Fprint(w, "\t")
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 4, 2, ' ', 0)
+	line := func(cell func(column[T]) string) {
+		tab := ""
+		for _, c := range columns {
+			if !c.below {
+				fmt.Fprint(w, tab, cell(c))
+				tab = "\t"
 			}
-			fmt.Fprint(w, collector.Escape(c.cell(r)))
 		}
 		fmt.Fprintln(w)
 	}
-	return w.Flush()
+	line(func(c column[T]) string { return strings.ToUpper(c.name) })
+	for _, r := range rows {
+		line(func(c column[T]) string { return collector.Escape(c.cell(r)) })
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	// Whole sentences would make columns of any width; they stand below their row.
+	lines := strings.SplitAfter(table.String(), "\n")
+	for i, l := range lines {
+		if _, err := io.WriteString(s.stdout, l); err != nil {
+			return err
+		}
+		for _, c := range columns {
+			if i > 0 && i <= len(rows) && c.below && c.raw(rows[i-1]) != "" {
+				fmt.Fprintf(s.stdout, "    %s\n", collector.Escape(c.cell(rows[i-1])))
+			}
+		}
+	}
+	return nil
 }
 
 // harmless keeps a spreadsheet from taking device text for a formula.

@@ -79,7 +79,7 @@ func (c *runShowCmd) Run(s *session) error {
 			text("outcome", func(t schedule.Task) string { return t.Outcome }),
 			text("step", func(t schedule.Task) string { return t.Step }).optional(),
 			text("seconds", func(t schedule.Task) string { return fmt.Sprintf("%.1f", float64(t.TookMs)/1000) }),
-			text("message", func(t schedule.Task) string { return t.Message }).optional(),
+			sentence("message", func(t schedule.Task) string { return t.Message }),
 		)
 	})
 }

@@ -60,6 +60,9 @@ func (c *statusCmd) Run(s *session) error {
 		if len(st.Next) == 0 {
 			fmt.Fprintln(w, "\nNothing is scheduled and nobody watches: muster serve does both.")
 		}
+		if len(st.Next) > 0 {
+			fmt.Fprintln(w)
+		}
 		for _, n := range st.Next {
 			fmt.Fprintf(w, "next %s: %s\n", n.Job, n.At.Local().Format("2006-01-02 15:04 MST"))
 		}

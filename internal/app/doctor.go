@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"muster/collector"
@@ -86,7 +87,7 @@ func (a *App) agent(ctx context.Context, t collector.Target, each func(collector
 	for _, f := range r.Faults {
 		each(collector.StepTime{Step: f.Step, Kind: f.Kind, Seen: f.Seen, Do: f.Do})
 	}
-	each(collector.StepTime{Step: "tables", TookMs: time.Since(begun).Milliseconds(), Detail: fmt.Sprintf("%d interfaces, %d addresses, %d components, %d neighbors", len(r.Interfaces), len(r.Addresses), len(r.Components), len(r.Neighbors))})
+	each(collector.StepTime{Step: "tables", TookMs: time.Since(begun).Milliseconds(), Detail: strings.Join([]string{counted(len(r.Interfaces), "interface"), counted(len(r.Addresses), "address"), counted(len(r.Components), "component"), counted(len(r.Neighbors), "neighbor")}, ", ")})
 }
 
 // Examine checks the installation.
