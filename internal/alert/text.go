@@ -43,8 +43,11 @@ func (x *pass) describe(a *Alert) string {
 	case BackupFailed:
 		return say(who+" could not be backed up"+since+nights(a), seen(a), "See every step: muster doctor "+dev)
 	case Quarantined:
-		return say(who+plural(one, " sent a configuration that cannot be trusted", " sent configurations that cannot be trusted")+on, seen(a),
-			"Look at it: muster config show "+dev+" --quarantined; then muster config accept or discard "+dev)
+		do := "Look at it: muster config show " + dev + " --quarantined; then muster config accept or discard " + dev
+		if strings.Contains(seen(a), "--quarantined") {
+			do = "" // the backup has said it
+		}
+		return say(who+plural(one, " sent a configuration that cannot be trusted", " sent configurations that cannot be trusted")+on, seen(a), do)
 	case BackupOverdue:
 		return say(who+plural(one, " was", " were")+" not backed up"+since, "", "See why: muster status, muster doctor "+dev)
 	case Changed:
@@ -75,7 +78,7 @@ func say(what, seen, do string) string {
 	if seen != "" {
 		what += ": " + strings.TrimRight(seen, ". ")
 	}
-	return what + ". " + do
+	return strings.TrimSuffix(what+". "+do, " ")
 }
 
 // describeReach tells of devices that do not answer, and of how many do.

@@ -74,9 +74,9 @@ func (j *judgement) fail(part string, kind collector.Kind, format string, args .
 }
 
 var mend = map[collector.Kind]string{
-	collector.ErrProofMissing: "Read it again with muster backup; where it is the same again, look at it with muster config show --quarantined and accept it only if it is whole.",
+	collector.ErrProofMissing: "Read it again with muster backup; where it is the same again, accept it only if it is whole.",
 	collector.ErrPartMissing:  "Give the account the right to read it, then run muster backup again.",
-	collector.ErrImplausible:  "Compare it with the last version; if the device really has so little now, accept it with muster config accept.",
+	collector.ErrImplausible:  "Compare it with the last version; accept it if the device really has so little now.",
 }
 
 func sentence(s string) string {
