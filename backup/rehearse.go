@@ -25,12 +25,16 @@ func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventor
 	}
 	defer b.leave(dev.ID)
 	c := Capture{DeviceID: dev.ID, Device: dev.Name, Platform: dev.Platform, TakenAt: b.o.Now()}
-	if err := b.read(ctx, run, dev, rules, &c, func(string) {}); err != nil {
-		steps := c.Steps
-		if len(steps) == 0 || steps[len(steps)-1].Kind == "" {
-			steps = append(steps, stepOf(err))
+	err = b.read(ctx, run, dev, rules, &c, func(string) {})
+	maskSteps(rules, b.key, c.Steps)
+	if err != nil {
+		if e, known := b.masked(dev, rules, err); known {
+			err = e
 		}
-		return steps, err
+		if n := len(c.Steps); n == 0 || c.Steps[n-1].Kind == "" {
+			c.Steps = append(c.Steps, stepOf(err))
+		}
+		return c.Steps, err
 	}
 	ground, err := b.store.BackupGround(ctx, dev.ID)
 	if err != nil {
@@ -49,6 +53,9 @@ func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventor
 		judged.Detail += fmt.Sprintf("; %s: %s (%s)", p.Part, p.Rule, collector.Escape(p.Seen))
 	}
 	if err != nil {
+		if e, known := b.masked(dev, rules, err); known {
+			err = e
+		}
 		failed := stepOf(err)
 		judged.Kind, judged.Seen, judged.Do = failed.Kind, failed.Seen, failed.Do
 	}

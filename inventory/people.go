@@ -255,6 +255,23 @@ func (d *Devices) Retry(ctx context.Context, key, by string) (Device, error) {
 	})
 }
 
+// Stopped lists the credentials that are stopped, of the settings in force.
+func (d *Devices) Stopped(ctx context.Context) (names []string, err error) {
+	err = d.o.Store.View(ctx, func(tx Reader) error {
+		for _, name := range d.o.Network().Names {
+			c, err := tx.Credential(name)
+			if err != nil {
+				return err
+			}
+			if !c.StoppedAt.IsZero() {
+				names = append(names, name)
+			}
+		}
+		return nil
+	})
+	return names, err
+}
+
 // RetryCredential starts a new count for a credential at all devices, and lets
 // it out again like one that was never stopped.
 func (d *Devices) RetryCredential(ctx context.Context, name, by string) error {

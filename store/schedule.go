@@ -44,6 +44,12 @@ WHERE id = ?1`
 	if err != nil {
 		return fmt.Errorf("store run %d: %w", run.ID, err)
 	}
+	results := make([][]byte, len(tasks))
+	for i, t := range tasks {
+		if len(t.Result) > 0 {
+			results[i] = s.key.Seal(t.Result, taskIdentity(run.ID, t.N))
+		}
+	}
 	return s.write(ctx, func(tx *sql.Tx) error {
 		res, err := tx.Exec(update, run.ID, run.State, msOrNull(run.EndedAt), run.Planning,
 			run.Total, run.Done, run.Failed, string(counts), msOrNull(run.NextTry), run.Message)
@@ -53,11 +59,15 @@ WHERE id = ?1`
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(fmt.Errorf("store run %d: %w", run.ID, schedule.ErrNoRun), err)
 		}
-		return putTasks(tx, run.ID, tasks)
+		return putTasks(tx, run.ID, tasks, results)
 	})
 }
 
-func putTasks(tx *sql.Tx, runID int64, tasks []schedule.Task) (err error) {
+// taskIdentity is what a sealed result is bound to.
+func taskIdentity(run int64, n int) []byte { return fmt.Appendf(nil, "run_task/%d/%d", run, n) }
+
+// putTasks stores tasks with their sealed results (nil: none).
+func putTasks(tx *sql.Tx, runID int64, tasks []schedule.Task, results [][]byte) (err error) {
 	const put = `
 INSERT INTO run_task (run_id, n, seq, subject, device_id, scope, state, tries, step, outcome, failed, kind, message, started_at, took_ms, result)
 VALUES (?1, ?2, nullif(?3, 0), ?4, nullif(?5, 0), ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
@@ -72,10 +82,9 @@ ON CONFLICT (run_id, n) DO UPDATE SET seq = excluded.seq, subject = excluded.sub
 		return fmt.Errorf("store tasks of run %d: %w", runID, err)
 	}
 	defer func() { err = errors.Join(err, stmt.Close()) }()
-	for _, t := range tasks {
-		result := sql.NullString{String: string(t.Result), Valid: len(t.Result) > 0}
+	for i, t := range tasks {
 		if _, err := stmt.Exec(runID, t.N, t.Seq, t.Subject, t.DeviceID, t.Scope, t.State, t.Tries, t.Step,
-			t.Outcome, t.Failed, t.Kind, t.Message, msOrNull(t.StartedAt), t.TookMs, result); err != nil {
+			t.Outcome, t.Failed, t.Kind, t.Message, msOrNull(t.StartedAt), t.TookMs, results[i]); err != nil {
 			return fmt.Errorf("store task %d of run %d: %w", t.N, runID, err)
 		}
 	}
@@ -167,14 +176,16 @@ func (s *Store) tasks(ctx context.Context, query string, args ...any) (all []sch
 	for rows.Next() {
 		var t schedule.Task
 		var started sql.NullInt64
-		var result sql.NullString
+		var result []byte
 		if err := rows.Scan(&t.RunID, &t.N, &t.Seq, &t.Subject, &t.DeviceID, &t.Scope, &t.State, &t.Tries, &t.Step,
 			&t.Outcome, &t.Failed, &t.Kind, &t.Message, &started, &t.TookMs, &result); err != nil {
 			return nil, fmt.Errorf("read tasks: %w", err)
 		}
 		t.StartedAt = fromMsOrNull(started)
-		if result.Valid {
-			t.Result = json.RawMessage(result.String)
+		if result != nil {
+			if t.Result, err = s.key.Open(result, taskIdentity(t.RunID, t.N)); err != nil {
+				return nil, fmt.Errorf("read task %d of run %d: %w", t.N, t.RunID, err)
+			}
 		}
 		all = append(all, t)
 	}

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -127,6 +130,36 @@ func TestScheduleMarkComesBack(t *testing.T) {
 		}
 		if got, err := s.ScheduleMark(t.Context(), "backup"); err != nil || got != want {
 			t.Errorf("mark = %+v, %v, want %+v", got, err, want)
+		}
+	}
+}
+
+// The result of a task has the SHA-256 of a raw text; beside the redacted text,
+// secrets could be guessed against it by whoever has the file.
+func TestResultsOfTasksAreSealed(t *testing.T) {
+	s := openNew(t)
+	run := schedule.Run{Job: "backup", State: schedule.Running, StartedAt: time.Now(), Counts: map[string]int{}}
+	id, err := s.AddRun(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.ID = id
+	const result = `{"sha256":"plain-digest-of-a-raw-text"}`
+	task := schedule.Task{RunID: id, N: 1, Seq: 1, Subject: "core1", State: schedule.Done, Result: []byte(result)}
+	if err := s.SaveRun(t.Context(), run, []schedule.Task{task}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.RunTasks(t.Context(), id)
+	if err != nil || len(got) != 1 || string(got[0].Result) != result {
+		t.Fatalf("read back %v, %v", got, err)
+	}
+	for _, name := range []string{"muster.db", "muster.db-wal"} {
+		text, err := os.ReadFile(filepath.Join(s.Dir(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(text, []byte("plain-digest")) {
+			t.Errorf("%s holds the result in clear", name)
 		}
 	}
 }

@@ -66,11 +66,16 @@ func (a *App) Secrets(ctx context.Context) ([]api.Secret, error) {
 	if err != nil {
 		return nil, err
 	}
+	stopped, err := a.devices.Stopped(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := []api.Secret{}
 	for _, n := range names {
 		s := api.Secret{Name: n.Name, SetAt: n.SetAt.UTC(), UsedBy: []string{}}
 		for _, c := range a.Credentials(n.Name) {
 			s.UsedBy = append(s.UsedBy, c)
+			s.Stopped = s.Stopped || slices.Contains(stopped, c)
 		}
 		out = append(out, s)
 	}
@@ -303,5 +308,15 @@ func (a *App) housekeeping(ctx context.Context, step func(string)) (string, erro
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d versions approved by age; %d runs and %d captures let go", approved, runs, captures), nil
+	step("states")
+	if err := a.store.PruneInventory(ctx, now.Add(-keep.Events), now.Add(-keep.Runs)); err != nil {
+		return "", err
+	}
+	// What better rules know to be secret must not stay in clear in old texts.
+	step("rules")
+	derived, err := a.backups.Rederive(ctx)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d versions approved by age; %d runs and %d captures let go; %d versions redacted by newer rules", approved, runs, captures, derived), nil
 }

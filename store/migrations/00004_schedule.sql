@@ -45,7 +45,7 @@ CREATE TABLE run_task (
     message    TEXT    NOT NULL DEFAULT '',
     started_at INTEGER,           -- Unix ms, UTC; NULL: it never began
     took_ms    INTEGER NOT NULL DEFAULT 0,
-    result     TEXT CHECK (result IS NULL OR json_valid(result)),  -- the job's own JSON
+    result     BLOB,                 -- the job's own JSON, sealed: it has the SHA-256 of a raw text, against which secrets could be guessed
     PRIMARY KEY (run_id, n)
 ) STRICT, WITHOUT ROWID;
 
