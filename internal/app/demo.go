@@ -71,7 +71,8 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 	}
 	network := lab.Demo()
 	network.Hold = o.Hold
-	if d.net, err = lab.Start(ctx, network); err != nil {
+	// The network outlives ctx: sessions that run at Ctrl-C end as they should.
+	if d.net, err = lab.Start(context.WithoutCancel(ctx), network); err != nil {
 		return fmt.Errorf("start the simulated network: %w", err)
 	}
 	defer d.net.Close()
