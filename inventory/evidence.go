@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"bytes"
 	"encoding/hex"
 	"net/netip"
 	"strings"
@@ -116,8 +117,9 @@ func engineTells(id []byte) bool {
 	if len(id) < 5 || len(id) > 32 {
 		return false
 	}
-	rest := strings.Trim(string(id[4:]), "\x00")
-	return rest != "" && strings.Trim(rest, "\xff") != ""
+	// Byte by byte: strings.Trim takes 0xff for a broken letter.
+	rest := bytes.Trim(id[4:], "\x00")
+	return len(bytes.ReplaceAll(rest, []byte{0xff}, nil)) > 0
 }
 
 // evidence gathers what a reading says of a device's identity.

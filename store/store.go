@@ -134,7 +134,7 @@ func Open(dir string, key secret.Key, o Options) (*Store, error) {
 		committed: make(chan struct{}),
 	}
 	if err := s.open(context.Background(), fresh); err != nil {
-		s.closeFiles()
+		_ = s.closeFiles() // err says already why it is not open
 		held.release(false)
 		return nil, err
 	}

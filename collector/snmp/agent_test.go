@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -262,11 +261,6 @@ func (a *agent) next(oid string, itself bool) gosnmp.SnmpPDU {
 		return gosnmp.SnmpPDU{Name: oid, Type: gosnmp.NoSuchInstance}
 	}
 	return gosnmp.SnmpPDU{Name: oid, Type: gosnmp.EndOfMibView}
-}
-
-// under reports whether the request asks for anything below the entry.
-func under(q gosnmp.SnmpPacket, entry string) bool {
-	return slices.ContainsFunc(q.Variables, func(v gosnmp.SnmpPDU) bool { return strings.HasPrefix(v.Name+".", entry+".") })
 }
 
 // target is the agent with short deadlines and a community.

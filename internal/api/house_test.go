@@ -185,8 +185,11 @@ func dial(t *testing.T, h http.Handler) *Client {
 		t.Fatal(err)
 	}
 	srv := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
-	done := make(chan error, 1)
-	go func() { done <- srv.Serve(ln) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = srv.Serve(ln) // ends with http.ErrServerClosed
+	}()
 	c := Dial(path)
 	t.Cleanup(func() { c.Close(); srv.Close(); <-done })
 	return c

@@ -54,7 +54,7 @@ func socketPath(dir string) (string, error) {
 // listener serves a handler until it is closed.
 type listener struct {
 	server *http.Server
-	done   chan error
+	done   chan struct{}
 }
 
 // listenUnix serves h on the Unix socket at path, for the own account only. Who
@@ -78,9 +78,12 @@ func listenUnix(path string, h http.Handler) (*listener, error) {
 func serve(ln net.Listener, h http.Handler) *listener {
 	l := &listener{
 		server: &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10},
-		done:   make(chan error, 1),
+		done:   make(chan struct{}),
 	}
-	go func() { l.done <- l.server.Serve(ln) }()
+	go func() {
+		defer close(l.done)
+		_ = l.server.Serve(ln) // always ends with an error: http.ErrServerClosed
+	}()
 	return l
 }
 

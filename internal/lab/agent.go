@@ -218,7 +218,7 @@ func (a *agent) respond(p *pdu, version int64, room int) []byte {
 func (a *agent) get(p *pdu, arcs [][]uint32, version int64, room int) (body []byte, code byte, index int) {
 	m := a.data()
 	for i, oid := range p.oids {
-		j := -1
+		var j int
 		if p.typ == pduNext {
 			j = a.next(arcs[i], version)
 		} else if j = m.at(arcs[i]); j >= 0 && version == 0 && m.entries[j].tag == tagCounter64 {

@@ -30,7 +30,6 @@ type node struct {
 	password   string
 	listener   net.Listener
 	conns      map[net.Conn]bool
-	closed     bool
 	stopped    bool
 	rejecting  bool
 	truncating bool

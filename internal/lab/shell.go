@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"regexp"
 	"slices"
@@ -53,9 +54,9 @@ func (s *shell) dialogue() {
 		s.puts(gap + p.prompt(s))
 		line, err := s.readLine(true)
 		gap = ""
-		switch err {
-		case nil:
-		case errLineKilled:
+		switch {
+		case err == nil:
+		case errors.Is(err, errLineKilled):
 			s.puts("^C\r\n")
 			continue
 		default:
@@ -170,7 +171,7 @@ func (s *shell) enable() bool {
 		s.puts("Password: ")
 		answer, err := s.readLine(false)
 		if err != nil {
-			return err == errLineKilled
+			return errors.Is(err, errLineKilled)
 		}
 		s.puts("\r\n")
 		if s.d.enabled(answer) {

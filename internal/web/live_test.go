@@ -20,7 +20,7 @@ func (h *house) listen(ctx context.Context) <-chan string {
 		h.t.Fatal(err)
 	}
 	h.in(r)
-	resp, err := h.client.Do(r)
+	resp, err := h.client.Do(r) //nolint:bodyclose // the reader below closes it
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -147,7 +148,7 @@ func (d *decoder) pattern(n node, what string, want demand) *regexp.Regexp {
 	re, err := regexp.Compile(n.text)
 	if err != nil {
 		reason := "it cannot be compiled"
-		if se, ok := err.(*syntax.Error); ok {
+		if se := (*syntax.Error)(nil); errors.As(err, &se) {
 			reason = se.Code.String() // without the expression itself
 		}
 		d.fault(n, "%s is no valid RE2 pattern: %s", what, reason)

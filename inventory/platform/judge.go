@@ -167,8 +167,13 @@ func (j *judgement) noMessages(part string, text []byte, lines []line) error {
 }
 
 func (j *judgement) failRights(part, what, do string) error {
+	return j.refusal(collector.ErrRightsMissing, part, what, do)
+}
+
+// refusal says what is wrong with a part, and what mends it.
+func (j *judgement) refusal(kind collector.Kind, part, what, do string) error {
 	return &collector.Error{
-		Step: collector.StepJudge, Kind: collector.ErrRightsMissing,
+		Step: collector.StepJudge, Kind: kind,
 		Seen: j.tail(part), Do: fmt.Sprintf("Part %s: %s %s", part, what, do), Cause: errors.New(what),
 	}
 }

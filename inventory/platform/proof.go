@@ -221,9 +221,7 @@ func (j *judgement) answered(part string, c completeRules) error {
 }
 
 func (j *judgement) failProof(part, what, do string) error {
-	err := j.failRights(part, what, do).(*collector.Error)
-	err.Kind = collector.ErrProofMissing
-	return err
+	return j.refusal(collector.ErrProofMissing, part, what, do)
 }
 
 // outline compares the lines that match with those of an outline that the
