@@ -8,6 +8,7 @@ import (
 	"muster/backup"
 	"muster/collector"
 	"muster/internal/api"
+	"muster/internal/schedule"
 )
 
 type backupCmd struct {
@@ -20,10 +21,13 @@ func (c *backupCmd) Run(s *session) error {
 		p := newProgress(s.stderr, "backing up")
 		all := []backup.Result{}
 		counts := map[backup.Outcome]int{}
+		var run schedule.Run
 		err := cl.Backup(ctx, api.RunRequest{Filter: c.Name}, func(l api.Line) error {
 			switch {
 			case l.Progress != nil:
 				p.show(*l.Progress)
+			case l.Run != nil:
+				run = *l.Run
 			case l.Note != "":
 				p.note(collector.Escape(l.Note))
 			case l.Backup != nil:
@@ -40,6 +44,9 @@ func (c *backupCmd) Run(s *session) error {
 			}
 			return nil
 		})
+		if err == nil {
+			err = stopped(run)
+		}
 		p.end(s.stderr, err)
 		if c.Output == "json" {
 			if err := printJSON(s.stdout, all); err != nil {

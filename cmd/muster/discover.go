@@ -6,6 +6,7 @@ import (
 
 	"muster/collector"
 	"muster/internal/api"
+	"muster/internal/schedule"
 	"muster/inventory"
 )
 
@@ -25,10 +26,13 @@ func (c *discoverCmd) Run(s *session) error {
 		p := newProgress(s.stderr, "sweeping")
 		all := []inventory.Result{}
 		failed, counts := 0, map[inventory.Outcome]int{}
+		var run schedule.Run
 		err := cl.Discover(ctx, api.RunRequest{Filter: c.Scope, DryRun: c.DryRun}, func(l api.Line) error {
 			switch {
 			case l.Progress != nil:
 				p.show(*l.Progress)
+			case l.Run != nil:
+				run = *l.Run
 			case l.Note != "":
 				p.note(collector.Escape(l.Note))
 			case l.Found != nil:
@@ -48,6 +52,9 @@ func (c *discoverCmd) Run(s *session) error {
 			}
 			return nil
 		})
+		if err == nil {
+			err = stopped(run)
+		}
 		p.end(s.stderr, err)
 		if c.Output == "json" {
 			if err := printJSON(s.stdout, all); err != nil {

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
@@ -137,10 +138,16 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// A second signal ends the process at once, grace or not.
+	ended := make(chan struct{})
+	defer close(ended)
 	go func() {
 		<-ctx.Done()
-		stop()
+		stop() // a second signal ends the process at once, grace or not
+		select {
+		case <-ended:
+		case <-time.After(time.Second):
+			fmt.Fprintln(stderr, "muster: stopping; sessions at work get some seconds to end as they should, a second Ctrl-C ends all at once")
+		}
 	}()
 	s := &session{globals: cmd.globals, ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
 	return s.ended(k.Run(s))

@@ -114,6 +114,10 @@ func labCmd(ts *testscript.TestScript, neg bool, args []string) {
 		n.RejectLogin(name, on)
 	case "rekey":
 		ts.Check(n.Rekey(name))
+	case "latency":
+		wait, err := time.ParseDuration(args[2])
+		ts.Check(err)
+		n.Latency(name, wait)
 	case "freeze":
 		n.Freeze(name, lab.Stage(args[2]))
 	case "shown": // writes what the device printed last to a file

@@ -84,6 +84,14 @@ func (c *runShowCmd) Run(s *session) error {
 	})
 }
 
+// stopped says what a run that was stopped has not done; nil: it did all.
+func stopped(r schedule.Run) error {
+	if left := r.Total - r.Done; left > 0 {
+		return &api.Error{Message: fmt.Sprintf("run %d was stopped before %d of %d had ended; what was finished is stored", r.ID, left, r.Total), Exit: exitFailed}
+	}
+	return nil
+}
+
 type runStopCmd struct {
 	ID int64 `arg:"" help:"Id of the run."`
 }

@@ -55,11 +55,28 @@ type demo struct {
 // Demo shows muster on a simulated network: it is found, backed up and watched;
 // five things go wrong and are mended. With o.For it ends by itself, with an
 // error unless all of that was seen through the API.
-func Demo(ctx context.Context, o DemoOptions) (err error) {
+func Demo(ctx context.Context, o DemoOptions) error {
 	if o.Patience == 0 {
 		o.Patience = 20 * time.Second
 	}
 	d := &demo{o: o, begun: time.Now()}
+	err := d.run(ctx)
+	if ctx.Err() == nil {
+		return err
+	}
+	// Ctrl-C is how a demo without an end ends, wherever it is.
+	if o.Keep != "" {
+		d.say("\nStopped. The network is gone; %s stays:\n  %s alert list --all", o.Keep, d.command(o.Keep))
+	} else {
+		d.say("\nStopped. Nothing of it stays.")
+	}
+	return nil
+}
+
+// run is the demo in its folder; when it returns, all that is not to be kept has
+// gone.
+func (d *demo) run(ctx context.Context) (err error) {
+	o := d.o
 	dir := o.Keep
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "muster-demo-"); err != nil {
@@ -103,15 +120,7 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 		defer cancel()
 	}
 	err = d.show(showing, dir)
-	switch {
-	case ctx.Err() != nil: // Ctrl-C is how a demo without an end ends
-		if o.Keep != "" {
-			d.say("\nStopped. The network is gone; %s stays:\n  %s alert list --all", o.Keep, d.command(dir))
-		} else {
-			d.say("\nStopped. Nothing of it stays.")
-		}
-		return nil
-	case o.For > 0 && (err == nil || errors.Is(context.Cause(showing), errDemoOver)):
+	if o.For > 0 && ctx.Err() == nil && (err == nil || errors.Is(context.Cause(showing), errDemoOver)) {
 		return d.watch.verdict(d.o.Stdout)
 	}
 	return err
