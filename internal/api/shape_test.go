@@ -324,6 +324,9 @@ func TestPublicTextIsNeverRaw(t *testing.T) {
 			t.Errorf("GET %s: %d %q, want %q", target, w.Code, got, want)
 		}
 	}
+	if b, err := h.server.Text(t.Context(), "r1", backup.Which{Raw: true}); err != nil || string(b) != "text" {
+		t.Errorf("what pages call gave %q, %v", b, err)
+	}
 	r, err := dial(t, h.server.Local()).Text(t.Context(), "r1", backup.Which{Raw: true})
 	if err != nil {
 		t.Fatal(err)

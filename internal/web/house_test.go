@@ -261,7 +261,9 @@ type answer struct {
 // ask sends one request; change may alter it first.
 func (h *house) ask(method, target string, change ...func(*http.Request)) answer {
 	h.t.Helper()
-	r, err := http.NewRequestWithContext(h.t.Context(), method, h.server.URL+target, nil)
+	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second) // the live stream has no end
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, h.server.URL+target, nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}
