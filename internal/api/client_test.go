@@ -179,20 +179,28 @@ func TestStreamEndsWithItsCaller(t *testing.T) {
 
 // Half a diff must not look like a whole one.
 func TestDiffThatBreaksOffIsAnError(t *testing.T) {
-	h := newHouse(t)
-	h.devices.list = []inventory.Device{router1()}
-	h.configs.diff, h.configs.diffErr = "--- a\n+++ b\n@@ -1 +1 @@\n-x\n", errors.New("blob 7 is damaged")
-	c := dial(t, h.server.Local())
-	if err := drain(c.Diff(t.Context(), "r1", 1, 2, "")); err == nil {
-		t.Error("half a diff was read as a whole one")
+	damaged := errors.New("blob 7 is damaged")
+	tests := map[string]struct {
+		diff string
+		err  error
+		good bool
+		say  string
+	}{
+		"breaks off":                  {diff: "--- a\n+++ b\n@@ -1 +1 @@\n-x\n", err: damaged},
+		"fails before its first byte": {err: damaged, say: "blob 7 is damaged"},
+		"is whole":                    {diff: "--- a\n+++ b\n@@ -1 +0,0 @@\n-x\n", good: true},
+		"is empty":                    {good: true},
 	}
-	h.configs.diff = ""
-	if err := drain(c.Diff(t.Context(), "r1", 1, 2, "")); err == nil || !strings.Contains(err.Error(), "blob 7 is damaged") {
-		t.Errorf("a diff that failed before its first byte gave %v", err)
-	}
-	h.configs.diffErr = nil
-	if err := drain(c.Diff(t.Context(), "r1", 1, 2, "")); err != nil {
-		t.Errorf("an empty diff is none: %v", err)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.devices.list = []inventory.Device{router1()}
+			h.configs.diff, h.configs.diffErr = tt.diff, tt.err
+			err := drain(dial(t, h.server.Local()).Diff(t.Context(), "r1", 1, 2, ""))
+			if (err == nil) != tt.good || err != nil && !strings.Contains(err.Error(), tt.say) {
+				t.Errorf("the call ended with %v", err)
+			}
+		})
 	}
 }
 
