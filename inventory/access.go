@@ -311,10 +311,23 @@ func (a *Access) may(ctx context.Context, n Network, st standing, def *platform.
 	try, next := allowance(dev, cands, st.attempts, a.o.Now())
 	if len(try) == 0 {
 		return nil, fail(collector.ErrNeedsCredential, fmt.Sprintf(
-			"It rejected %s; one further login is tried after %s. Store the right password (muster secret set NAME), or run muster device retry %s",
-			rejectedNames(st.attempts), next.UTC().Format("2006-01-02 15:04 UTC"), dev.Name))
+			"It %s %s; one further login is tried after %s. Store the right password (muster secret set NAME), or run muster device retry %s",
+			refusedHow(st.attempts), rejectedNames(st.attempts), next.UTC().Format("2006-01-02 15:04 UTC"), dev.Name))
 	}
 	return try, nil
+}
+
+// refusedHow says what the device did with the newest logins that count.
+func refusedHow(attempts []Attempt) string {
+	for _, a := range slices.Backward(attempts) {
+		if a.Rejected > 0 && a.Forgiven {
+			return "rejected or did not answer logins with"
+		}
+		if a.Rejected > 0 {
+			break
+		}
+	}
+	return "rejected"
 }
 
 // rejectedNames names the credentials of the newest rejections.

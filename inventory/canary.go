@@ -32,6 +32,7 @@ type gate struct {
 	stopped  bool
 	doubtful bool // it was stopped in an earlier run: one rejection stops it again
 	changed  bool // its secret is another one since: it gets two devices like a new one
+	released bool // it was doubtful, and a login has been accepted that is not stored yet
 	testing  bool // one login is out, alone
 	rejected []int64
 	wake     chan struct{} // closed and replaced when any of the above changes
@@ -64,6 +65,19 @@ func (g *gate) enter(ctx context.Context) (alone bool, err error) {
 	}
 }
 
+// passed takes that a device has let a login in. The others need not wait for
+// its shell: one that hangs there would hold up the whole run.
+func (g *gate) passed() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopped || g.proved {
+		return
+	}
+	g.released = g.released || g.doubtful
+	g.proved, g.doubtful, g.rejected = true, false, nil
+	g.tell()
+}
+
 // judge takes what a login said, before it is stored. stop is true where the
 // credential has to be stopped now, release where it was stopped and works.
 func (g *gate) judge(v verdict, device int64, workedBefore bool) (stop, release bool) {
@@ -71,8 +85,8 @@ func (g *gate) judge(v verdict, device int64, workedBefore bool) (stop, release 
 	defer g.mu.Unlock()
 	switch v {
 	case accepted:
-		release = g.doubtful
-		g.proved, g.doubtful, g.rejected = true, false, nil
+		release = g.doubtful || g.released
+		g.proved, g.doubtful, g.released, g.rejected = true, false, false, nil
 	case rejected:
 		if g.proved && !workedBefore || g.stopped {
 			return false, false // that device's own matter, or told already
@@ -94,6 +108,11 @@ func (g *gate) leave(alone bool) {
 	if alone {
 		g.testing = false
 	}
+	g.tell()
+}
+
+// tell wakes those who wait. g.mu is held.
+func (g *gate) tell() {
 	close(g.wake)
 	g.wake = make(chan struct{})
 }

@@ -21,6 +21,8 @@ type login struct {
 	o     cli.Options
 	st    standing
 	steps []collector.StepTime
+	in    func() // is called when the device has let the login in that is under way
+	again bool   // a secret was changed under way, and both were rejected
 }
 
 // open tries the credentials that may be tried, until one is accepted or
@@ -47,6 +49,7 @@ func (l *login) open(ctx context.Context, id int64) (*Session, error) {
 		switch kind := collector.KindOf(err); {
 		case err == nil:
 			return s, nil
+		case l.again: // those were two
 		case (kind == collector.ErrLoginRejected || kind == collector.ErrCredentialStopped) && i < len(try)-1:
 			continue
 		}
@@ -87,6 +90,9 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 	}
 	defer land()
 
+	// A device that has let the login in goes on without the others waiting.
+	in := false
+	l.in = func() { in = true; g.passed(); land() }
 	s, rej, err := l.dial(ctx, c)
 	if isRejection(err) && rej > 0 {
 		// The secret may have been changed since it was read.
@@ -98,9 +104,10 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 				return nil, err
 			}
 			s, rej, err = l.dial(ctx, c)
+			l.again = rej > 0
 		}
 	}
-	return l.conclude(ctx, g, c, s, rej, err)
+	return l.conclude(ctx, g, c, s, rej, in, err)
 }
 
 // isRejection reports whether the device refused a password.
@@ -139,6 +146,9 @@ func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
 		}
 	}
 	o.Progress = func(step collector.Step, detail string) {
+		if step == collector.StepPrompt && !inside {
+			l.in()
+		}
 		rec.begin(step, detail)
 		if l.o.Progress != nil {
 			l.o.Progress(step, detail)
@@ -177,7 +187,8 @@ func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
 }
 
 // conclude stores what a login said, tells the gate, and makes the session.
-func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, rej int, failed error) (*Session, error) {
+// in: the device took the login, whatever came after.
+func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, rej int, in bool, failed error) (*Session, error) {
 	dev := l.st.dev
 	v, method := noVerdict, ""
 	switch {
@@ -185,15 +196,22 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 		v, method = accepted, s.method
 	case errors.Is(failed, collector.ErrLoginRejected) && rej > 0:
 		v = rejected
-	case errors.Is(failed, collector.ErrEnableRejected):
-		v = accepted // the account works; its enable secret does not
+	case in, errors.Is(failed, collector.ErrEnableRejected):
+		v = accepted // the account works; its enable secret, or the shell, does not
 	}
 	stop, release := g.judge(v, dev.ID, dev.SSHCredential == c.Name)
 	// What the device saw is kept even where the run is being stopped.
 	store := context.WithoutCancel(ctx)
 	err := l.a.o.Store.Update(store, func(tx Tx) error {
-		if failed == nil || isRejection(failed) {
+		switch {
+		case failed == nil || isRejection(failed):
 			if err := l.record(tx, c, method, rej, failed); err != nil {
+				return err
+			}
+		case rej > 0:
+			// A password that got no answer: the device may have counted it, so it
+			// is one of the two of the day. It says nothing about the password.
+			if err := tx.PutAttempt(Attempt{DeviceID: dev.ID, Credential: c.Name, Digest: c.digest, Rejected: rej, Forgiven: true, At: l.a.o.Now()}); err != nil {
 				return err
 			}
 		}

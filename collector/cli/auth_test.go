@@ -6,11 +6,13 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -340,4 +342,65 @@ func TestHungUpDuringTheLogin(t *testing.T) {
 	if len(attempts) != 1 || attempts[0] != "passwordfalse" {
 		t.Errorf("attempts %v: what may have been a refusal has to count", attempts)
 	}
+}
+
+// Devices lock accounts, so a password that got no answer may have been a refusal.
+func TestSecretWithoutAnAnswerCountsAsRefused(t *testing.T) {
+	count := func(attempts *[]string) Options {
+		return Options{Attempt: func(m string, ok bool) { *attempts = append(*attempts, fmt.Sprint(m, ok)) }}
+	}
+	silent := func(t *testing.T) *device {
+		over := make(chan struct{})
+		d := &device{password: true, verdict: func(string) error { <-over; return errDenied }}
+		d.start(t)
+		t.Cleanup(func() { close(over) })
+		return d
+	}
+	t.Run("until the deadline", func(t *testing.T) {
+		t.Parallel()
+		target := silent(t).target()
+		target.Limits.Login = 150 * time.Millisecond
+		var attempts []string
+		_, err := Open(context.Background(), target, plainDialogue(), count(&attempts))
+		_ = wantError(t, err, collector.StepLogin, collector.ErrTimedOut)
+		if len(attempts) != 1 || attempts[0] != "passwordfalse" {
+			t.Errorf("attempts %v", attempts)
+		}
+	})
+	t.Run("until somebody stops it", func(t *testing.T) {
+		t.Parallel()
+		d := silent(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		verdict := d.verdict
+		d.verdict = func(p string) error { cancel(); return verdict(p) }
+		var attempts []string
+		if _, err := Open(ctx, d.target(), plainDialogue(), count(&attempts)); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, want the cause of the context", err)
+		}
+		if len(attempts) != 1 || attempts[0] != "passwordfalse" {
+			t.Errorf("attempts %v", attempts)
+		}
+	})
+	t.Run("for enable", func(t *testing.T) {
+		t.Parallel()
+		d := (&device{shell: func(tt *tty) {
+			tt.puts("r1>")
+			tt.line()
+			tt.puts("r1>")
+			tt.line()
+			tt.puts("Password: ")
+			tt.line()
+			tt.freeze()
+		}}).start(t)
+		dialogue := plainDialogue()
+		dialogue.Enable = Enable{When: patterns(`>$`)[0], Command: "enable", Asks: patterns(`^Password: $`)[0]}
+		target := d.target()
+		target.Limits.Login = 300 * time.Millisecond
+		var attempts []string
+		_, err := Open(context.Background(), target, dialogue, count(&attempts))
+		_ = wantError(t, err, collector.StepEnable, collector.ErrTimedOut)
+		if len(attempts) != 2 || attempts[1] != "enablefalse" {
+			t.Errorf("attempts %v", attempts)
+		}
+	})
 }

@@ -191,6 +191,12 @@ func (c *connection) handshakeError(ctx context.Context, now *phase, a *authenti
 	if seen, do, ok := noCommon(err, c.t.SSH.Algorithms, c.name()); ok {
 		return c.fail(collector.StepKeyExchange, collector.ErrNoCommonAlgorithm, []byte(seen[:min(len(seen), collector.SeenLimit)]), do, err)
 	}
+	unanswered := a.sent && a.current != ""
+	if unanswered {
+		// The password is out and no verdict has come. The device may well have
+		// counted a failure, and devices lock accounts: so do we.
+		c.attempt(a.current, false)
+	}
 	if stopped := c.stopped(ctx, now.ctx); stopped != nil {
 		if !errors.Is(stopped, collector.ErrTimedOut) {
 			return stopped
@@ -204,13 +210,8 @@ func (c *connection) handshakeError(ctx context.Context, now *phase, a *authenti
 	kind, do := collector.ErrClosed, "Check that an SSH server listens there, and its log for why it ended the session"
 	if now.step == collector.StepLogin {
 		reason, said := disconnected(err)
-		if a.sent && a.current != "" {
-			// It hung up on the password. Where it says why, that is a refusal; in
-			// any case it has to count as one: devices lock accounts.
-			c.attempt(a.current, false)
-			if said {
-				return a.rejected(a.current)
-			}
+		if unanswered && said {
+			return a.rejected(a.current) // it hung up on the password and said why
 		}
 		do = fmt.Sprintf("Look in the log of %s for why it ends sessions of account %s", c.name(), collector.Escape(c.t.Credential.User))
 		if said && reason == disconnectTooMany {

@@ -267,6 +267,9 @@ func (s *Session) enable(ctx context.Context) error {
 		}
 		switch {
 		case end != found:
+			if asked {
+				s.c.attempt("enable", false) // no verdict came: it may have been a refusal
+			}
 			return s.waitError(ctx, end, collector.StepEnable)
 		case v == atPassword && asked:
 			return refused(nil)

@@ -38,9 +38,10 @@ type Options struct {
 	Method string
 	// Attempt is called with the outcome of every login attempt: method is
 	// "publickey", "password", "keyboard-interactive", "none" or "enable". A
-	// session sends at most one password and one enable secret. A device that hung
-	// up on the password counts as a refusal. It is called from the goroutine that
-	// called Open, Exec or File.
+	// session sends at most one password and one enable secret. One that got no
+	// answer (the device hung up, or was silent until the deadline) counts as a
+	// refusal; the kind of the error tells it apart. It is called from the goroutine
+	// that called Open, Exec or File.
 	Attempt func(method string, accepted bool)
 	// Shown is called with every key that the device proved to have, before it is
 	// held against the pinned ones; a refused one is known only from here.

@@ -1,0 +1,135 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"muster/collector"
+	"muster/collector/cli"
+)
+
+// unanswered makes every login one that takes the password and then ends as kind,
+// without a verdict.
+func (b *bench) unanswered(kind collector.Kind) {
+	open := b.a.open
+	b.a.open = func(ctx context.Context, t collector.Target, d cli.Dialogue, o cli.Options) (opened, error) {
+		if _, err := open(ctx, t, d, cli.Options{Progress: o.Progress, Attempt: func(string, bool) {}}); err != nil {
+			return opened{}, err
+		}
+		o.Attempt("password", false)
+		return opened{}, &collector.Error{Device: t.Device, Step: collector.StepLogin, Kind: kind}
+	}
+}
+
+func TestLoginWithoutAnAnswerIsOneOfTheTwoOfTheDay(t *testing.T) {
+	for _, kind := range []collector.Kind{collector.ErrClosed, collector.ErrTimedOut} {
+		t.Run(string(kind), func(t *testing.T) {
+			b := newBench(t)
+			b.credential("noc", "right")
+			works := func(d *Device) { d.SSHCredential, d.SSHMethod = "noc", "password" }
+			d := b.device("d", works)
+			b.unanswered(kind)
+			var got []collector.Kind
+			for range 3 {
+				got = append(got, b.kind(b.a.Begin(), d))
+			}
+			if got[0] != kind || got[1] != kind || got[2] != collector.ErrNeedsCredential || len(b.logins) != 2 {
+				t.Errorf("kinds %v after %d logins; want two tries, and none until tomorrow", got, len(b.logins))
+			}
+			if why := b.stored(d).MissingReason; !strings.Contains(why, "did not answer logins with noc") {
+				t.Errorf("the reason is %q; nothing was rejected for sure", why)
+			}
+			if n := b.m.count(EventLoginRejected) + b.m.count(EventCredentialStopped); n != 0 {
+				t.Errorf("%d events say that a password was rejected", n)
+			}
+			// It is no reason to distrust the password: a day later all is as before.
+			b.now = b.now.Add(25 * time.Hour)
+			b.a = b.access()
+			if err := b.try(b.a.Begin(), d); err != nil {
+				t.Errorf("the next day: %v", err)
+			}
+		})
+	}
+}
+
+func TestSecretChangedInMidLoginIsTheLastTryOfTheDay(t *testing.T) {
+	b := newBench(t)
+	b.credential("one", "old")
+	b.credential("two", "wrong")
+	d := b.device("d", nil)
+	b.accepts = func(_ string, c collector.Credential) bool {
+		if c.Name == "one" {
+			b.credential("one", c.Password.Reveal()+"+") // somebody changes it while it is tried
+		}
+		return false
+	}
+	if err := b.try(b.a.Begin(), d); !errors.Is(err, collector.ErrLoginRejected) {
+		t.Errorf("%v, want login-rejected", err)
+	}
+	if b.rejected["d"] != 2 {
+		t.Errorf("the device rejected %d logins (%v), want 2", b.rejected["d"], b.logins)
+	}
+}
+
+func TestShellThatHangsAfterTheFirstLoginHoldsNobodyUp(t *testing.T) {
+	b := newBench(t)
+	b.credential("noc", "right")
+	hangs, good := b.device("hangs", nil), b.device("good", nil)
+	in, open := make(chan struct{}), b.a.open
+	b.a.open = func(ctx context.Context, t collector.Target, d cli.Dialogue, o cli.Options) (opened, error) {
+		s, err := open(ctx, t, d, o)
+		if err != nil || t.Device != "hangs" {
+			return s, err
+		}
+		o.Progress(collector.StepPrompt, "")
+		close(in)
+		<-ctx.Done()
+		return opened{}, &collector.Error{Device: t.Device, Step: collector.StepPrompt, Kind: collector.ErrTimedOut}
+	}
+	run := b.a.Begin()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, _, err := run.Open(ctx, hangs, cli.Dialogue{}, cli.Options{})
+		ended <- err
+	}()
+	<-in
+	if err := b.try(run, good); err != nil {
+		t.Errorf("the others: %v", err)
+	}
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("the shell that hangs made a session")
+	}
+}
+
+func TestStoppedCredentialIsReleasedByALoginWhoseShellFails(t *testing.T) {
+	b := newBench(t)
+	b.credential("noc", "wrong")
+	b.accepts = func(_ string, c collector.Credential) bool { return c.Password.Reveal() == "right" }
+	run := b.a.Begin()
+	for _, name := range []string{"a", "b"} {
+		_ = b.kind(run, b.device(name, nil))
+	}
+	if n := b.m.count(EventCredentialStopped); n != 1 {
+		t.Fatalf("%d events credential-stopped, want 1", n)
+	}
+	b.credential("noc", "right")
+	open := b.a.open
+	b.a.open = func(ctx context.Context, t collector.Target, d cli.Dialogue, o cli.Options) (opened, error) {
+		if _, err := open(ctx, t, d, o); err != nil {
+			return opened{}, err
+		}
+		o.Progress(collector.StepPrompt, "")
+		return opened{}, &collector.Error{Device: t.Device, Step: collector.StepPrompt, Kind: collector.ErrNoPrompt}
+	}
+	if got := b.kind(b.a.Begin(), b.device("c", nil)); got != collector.ErrNoPrompt {
+		t.Errorf("kind %q, want no-prompt", got)
+	}
+	if n := b.m.count(EventCredentialWorks); n != 1 {
+		t.Errorf("%d events credential-works, want 1: the login was taken", n)
+	}
+}
