@@ -266,7 +266,8 @@ func (a *Access) may(ctx context.Context, n Network, st standing, def *platform.
 	}
 	if !dev.Address.IsValid() {
 		return nil, &collector.Error{Device: dev.Name, Step: collector.StepResolve, Kind: collector.ErrUnreachable,
-			Do: fmt.Sprintf("It has no address: %s. Give it one: muster device set %s --address ADDRESS", dev.AddressReason, dev.Name)}
+			Do: fmt.Sprintf("It has no address: %s. Find it with muster discover; or add it where it answers now (muster device add ADDRESS), "+
+				"then make one of the two: muster device merge %s NAME", dev.AddressReason, dev.Name)}
 	}
 	names := sc.Credentials
 	if dev.Credential != "" {

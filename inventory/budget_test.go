@@ -133,3 +133,13 @@ func TestStoppedCredentialIsReleasedByALoginWhoseShellFails(t *testing.T) {
 		t.Errorf("%d events credential-works, want 1: the login was taken", n)
 	}
 }
+
+// The advice of a login that timed out names `device set --timeout`.
+func TestTimeoutOfADeviceRaisesItsLoginDeadline(t *testing.T) {
+	for given, want := range map[time.Duration]time.Duration{0: 30 * time.Second, 5 * time.Second: 30 * time.Second, 2 * time.Minute: 2 * time.Minute} {
+		got := (Network{}).SSHTarget(Device{Address: at1, Timeout: given}, collector.Credential{}, nil).Limits.WithDefaults()
+		if got.Login != want {
+			t.Errorf("a timeout of %s: login has %s, want %s", given, got.Login, want)
+		}
+	}
+}

@@ -74,7 +74,7 @@ type Device struct {
 	SSHMethod      string               // method that worked last
 	Credential     string               // set by a person: the only one to try
 	Algorithms     collector.Algorithms // set by a person for this device; empty: the scope's
-	Timeout        time.Duration        // `device set --timeout`: first byte and silence; 0: the scope's
+	Timeout        time.Duration        // `device set --timeout`: first byte and silence, and login where it is longer; 0: the scope's
 
 	State      State
 	StateSince time.Time

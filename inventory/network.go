@@ -157,6 +157,9 @@ func (n Network) target(dev Device, sc Scope, c collector.Credential) collector.
 	}
 	if dev.Timeout > 0 {
 		t.Limits.FirstByte, t.Limits.Silence = dev.Timeout, dev.Timeout
+		// A device that is slow to answer is slow to let in; less than the usual is
+		// no use there, since a login that got no answer counts as a rejected one.
+		t.Limits.Login = max(t.Limits.WithDefaults().Login, dev.Timeout)
 	}
 	return t
 }

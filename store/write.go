@@ -79,7 +79,7 @@ func (s *Store) writer() {
 			}
 		}
 		if next.alone != nil {
-			next.err = contain(func() error { return next.alone(next.ctx, s.w) })
+			next.err = s.contain(func() error { return next.alone(next.ctx, s.w) })
 			close(next.done)
 			next = nil
 			continue
@@ -150,7 +150,7 @@ func (s *Store) part(tx *sql.Tx, r *request) error {
 	if _, err := tx.Exec("SAVEPOINT part"); err != nil {
 		return err
 	}
-	if r.err = contain(func() error { return r.do(tx) }); r.err != nil {
+	if r.err = s.contain(func() error { return r.do(tx) }); r.err != nil {
 		// A full disk or an interrupt has rolled everything back by itself; then
 		// there is no savepoint to return to.
 		if _, err := tx.Exec("ROLLBACK TO part"); err != nil {
@@ -162,11 +162,13 @@ func (s *Store) part(tx *sql.Tx, r *request) error {
 }
 
 // contain turns a panic into an error: one caller's mistake must not end the
-// writer and with it everybody's acknowledgements.
-func contain(f func() error) (err error) {
+// writer and with it everybody's acknowledgements. The error is shown to people;
+// where it happened is for the log.
+func (s *Store) contain(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("a write panicked: %v\n%s", p, debug.Stack())
+			s.log.Error("a write panicked", "err", p, "seen", string(debug.Stack()))
+			err = fmt.Errorf("muster's own fault, please report it: a write panicked: %v", p)
 		}
 	}()
 	return f()

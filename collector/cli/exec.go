@@ -226,7 +226,7 @@ func (x *execution) run(ctx context.Context, reqs <-chan *ssh.Request, command s
 }
 
 func (x *execution) tooLarge(seen []byte) error {
-	return x.c.fail(collector.StepOutput, collector.ErrTooLarge, seen, fmt.Sprintf("Read less from the device: the answer is over %d bytes", x.c.lim.MaxBytes), nil)
+	return x.c.fail(collector.StepOutput, collector.ErrTooLarge, seen, tooLong(x.c.lim.MaxBytes), nil)
 }
 
 // seen is what the device said last: its answer, or what it complained of.

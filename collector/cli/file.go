@@ -71,7 +71,7 @@ func (c *connection) file(ch ssh.Channel, path string) ([]byte, error) {
 
 func (c *connection) tooLarge(path string, cause error) error {
 	return c.fail(collector.StepOutput, collector.ErrTooLarge, nil,
-		fmt.Sprintf("Make the file %s smaller: it is over %d bytes", collector.Escape(path), c.lim.MaxBytes), cause)
+		fmt.Sprintf("Make the file %s smaller: it is over %s", collector.Escape(path), size(c.lim.MaxBytes)), cause)
 }
 
 // fileError names what the server's status means; other errors stay.

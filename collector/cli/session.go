@@ -271,13 +271,26 @@ func (s *Session) waitError(ctx context.Context, end waitEnd, step collector.Ste
 		return s.halted(step, collector.ErrTimedOut)
 	case overLimit:
 		return s.c.fail(step, collector.ErrTooLarge, s.seen(),
-			fmt.Sprintf("Read less from the device: the answer is over %d bytes", s.c.lim.MaxBytes), nil)
+			tooLong(s.c.lim.MaxBytes), nil)
 	}
 	if e := s.refusal(step, s.con.tail(4096)); e != nil {
 		return e
 	}
 	return s.c.fail(step, collector.ErrClosed, s.seen(),
 		fmt.Sprintf("Look in the log of %s for why it ended the session", s.c.name()), nil)
+}
+
+// tooLong says what to do about an answer that does not end in time.
+func tooLong(limit int64) string {
+	return fmt.Sprintf("Look by hand at what the device prints there: it is over %s, and no answer that long is kept", size(limit))
+}
+
+// size is a number of bytes for people.
+func size(n int64) string {
+	if n >= 1<<20 {
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // alive is nil, or why the session can do no more.

@@ -101,7 +101,7 @@ func changesOf(e inventory.Event, w world) ([]change, error) {
 		if err := read(e, &d); err != nil {
 			return nil, err
 		}
-		m := named(d.Group, fmt.Sprintf("%d lines added, %d removed", d.LinesAdded, d.LinesRemoved))
+		m := named(d.Group, fmt.Sprintf("%d %s added, %d removed", d.LinesAdded, plural(d.LinesAdded == 1, "line", "lines"), d.LinesRemoved))
 		if !d.Since.IsZero() {
 			m.Since = d.Since
 		}

@@ -150,3 +150,16 @@ func TestEventThatCannotBeReadIsAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestDriftIsTalliedInWords(t *testing.T) {
+	for want, d := range map[string]backup.Drift{
+		"1 line added, 0 removed":  {LinesAdded: 1},
+		"2 lines added, 1 removed": {LinesAdded: 2, LinesRemoved: 1},
+	} {
+		d.Kind = backup.DriftChanged
+		got, err := changesOf(event(inventory.EventDrift, d), newWorld(nil))
+		if err != nil || len(got) != 1 || got[0].m.Seen != want {
+			t.Errorf("changes %+v, %v, want one that says %q", got, err, want)
+		}
+	}
+}

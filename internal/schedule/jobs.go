@@ -77,7 +77,7 @@ func (w *backupWork) Do(ctx context.Context, spec Spec, step func(string)) Outco
 	var res backup.Result
 	switch {
 	case dev.Disabled:
-		res = backup.Result{Outcome: backup.Skipped, Message: dev.Name + " is disabled. Enable it with muster device set --enable"}
+		res = backup.Result{Outcome: backup.Skipped, Message: fmt.Sprintf("%s is disabled. To back it up again: muster device set %s --enable", collector.Escape(dev.Name), collector.Escape(dev.Name))}
 	case (dev.State == inventory.StateDown || dev.State == inventory.StateBehind) && len(w.run.Request.Devices) == 0:
 		res = backup.Result{Outcome: backup.Skipped, Kind: collector.ErrUnreachable, Message: fmt.Sprintf("%s is %s since %s and was not tried", dev.Name, dev.State, dev.StateSince.UTC().Format("2006-01-02 15:04 MST"))}
 	default:

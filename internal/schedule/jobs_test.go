@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -107,6 +108,9 @@ func TestBackupJobSkipsWhatIsDownAndRetriesPassingFaults(t *testing.T) {
 					if b.taken[dev] != n {
 						t.Errorf("%s was tried %d times, want %d", dev, b.taken[dev], n)
 					}
+				}
+				if off := got["off"]; off.Outcome == "skipped" && !strings.Contains(off.Message, "muster device set off --enable") {
+					t.Errorf("a disabled device says %q", off.Message)
 				}
 				if _, there := got["gone"]; there {
 					t.Error("a retired device was planned")
