@@ -56,8 +56,9 @@ var (
 	plainText = regexp.MustCompile(`^[A-Za-z0-9 _./:,+@*"'^()\[\]{}=%~|-]+$`)
 
 	// acting are words that have no business in a reading command, whatever the
-	// vendor: "show tech-support" writes files on some, "… clear" resets counters.
-	acting = regexp.MustCompile(`(?:^|[ /:"'])(?:clear|reset|delete|erase|format|copy|write|save|reboot|reload|restart|redirect|append|tee|configure|config|commit|rollback|request|debug|undebug|test|ping|traceroute|tech|tech-support|install|upgrade|start|stop|kill|bash|shell|run-script|python|tclsh)(?:$|[ "'])`)
+	// vendor: "show tech-support" writes files on some, "display diagnostic-information"
+// asks for a file on others, "… clear" resets counters.
+	acting = regexp.MustCompile(`(?:^|[ /:"'])(?:clear|reset|delete|erase|format|copy|write|save|reboot|reload|restart|redirect|append|tee|configure|config|commit|rollback|request|debug|undebug|test|ping|traceroute|tech|tech-support|diagnostic-information|upload|execute|install|upgrade|start|stop|kill|bash|shell|run-script|python|tclsh)(?:$|[ "'])`)
 )
 
 // readsNothingElse are exceptions to acting: the word is an object there.
@@ -117,7 +118,7 @@ func Allowed(command string) bool {
 
 // secretPlaces are files that hold keys or password hashes of the system, and
 // places that are no files: a backup has no business there.
-var secretPlaces = regexp.MustCompile(`(?i)^/(?:proc|sys|dev|run|var/run)(?:/|$)|/(?:g?shadow|master\.passwd|sudoers|opasswd)(?:[.-].*)?$|/\.ssh(?:/|$)|/(?:id_[^/]*|ssh_host_[^/]*_key)$|\.(?:key|p12|pfx|jks)$|/private(?:/|$)`)
+var secretPlaces = regexp.MustCompile(`(?i)^/(?:proc|sys|dev|run|var/run)(?:/|$)|/(?:g?shadow|master\.passwd|sudoers|opasswd)(?:[.-].*)?$|/\.ssh(?:/|$)|/(?:id_[^/]*|ssh_host_[^/]*_key)$|\.(?:key|keytab|p12|pfx|jks)$|[.-]secrets$|/private(?:/|$)`)
 
 var plainPath = regexp.MustCompile(`^(?:/[A-Za-z0-9_+@-][A-Za-z0-9_.+@-]*)+$`)
 

@@ -77,7 +77,7 @@ func TestChangingCommandsAreRefused(t *testing.T) {
 		"show x | include a | redirect b", "show x | include \"a | redirect b\"", "show x | email a@example.net", "display current-configuration > x",
 		"show x | display set | save y", "show x | grep -f /etc/shadow x", "show x | grep --help",
 		// reading that acts
-		"show tech-support", "show tech", "show log clear", "show counters reset", "show interfaces clear", "get test", "get system reboot", "show debug",
+		"show tech-support", "show tech", "display diagnostic-information", "get execute reboot", "show log clear", "show counters reset", "show interfaces clear", "get test", "get system reboot", "show debug",
 		"diagnose debug enable", "diagnose sys kill 9 1", "diagnose sniffer packet any", "diagnose test application x 1", "diagnose sys ha reset-uptime", "diagnose",
 		// reading from elsewhere
 		"more tftp://192.0.2.1/x", "more flash:x", "show file tftp://192.0.2.1/x", "more /etc/shadow", "get http://192.0.2.1/",
@@ -100,7 +100,7 @@ func TestFilesAreReadByPlainPathsOnly(t *testing.T) {
 		"/etc/frr/frr.conf": true, "/etc/frr/daemons": true, "/etc/bird/bird.conf": true, "/etc/netplan/01-x.yaml": true,
 		"etc/frr/frr.conf": false, "/etc/frr/../shadow": false, "/etc/frr/./frr.conf": false, "/etc//frr": false, "/etc/frr/": false, "": false, "/": false,
 		"/etc/.hidden": false, "/etc/frr.conf\n": false, "/etc/fr r": false, "/etc/$HOME": false, "/etc/frr*": false, "~/x": false,
-		"/etc/shadow": false, "/etc/master.passwd": false, "/etc/frr/vpn.key": false, "/home/ops/id_ed25519": false, "/etc/ssh/ssh_host_ed25519_key": false, "/proc/1/environ": false, "/var/run/x": false,
+		"/etc/shadow": false, "/etc/master.passwd": false, "/etc/frr/vpn.key": false, "/etc/ipsec.secrets": false, "/etc/ppp/chap-secrets": false, "/etc/krb5.keytab": false, "/home/ops/id_ed25519": false, "/etc/ssh/ssh_host_ed25519_key": false, "/proc/1/environ": false, "/var/run/x": false,
 	} {
 		if got := allowedPath(path); got != want {
 			t.Errorf("allowedPath(%q) = %t, want %t", path, got, want)

@@ -181,7 +181,7 @@ func (d *decoder) cli(n, top node, def *Definition) {
 		case q.stop && q.send != "":
 			d.fault(it, "a question is either answered (send) or ends the session (stop)")
 		case !answerRE.MatchString(q.send):
-			d.fault(it.get("send"), "an answer may be one or two letters, yes, no, or empty for a bare line end")
+			d.fault(it.get("send"), "an answer may be one letter, yes, no, or empty for a bare line end")
 		}
 		c.questions = append(c.questions, q)
 	}
@@ -251,4 +251,4 @@ func (r *rules) gatherMessages() {
 
 // answerRE is what a definition may answer to a question: nothing by which a
 // device is told to do anything but go on.
-var answerRE = regexp.MustCompile(`^(?:[a-zA-Z]{0,2}|yes|no)$`)
+var answerRE = regexp.MustCompile(`^(?:[a-zA-Z]?|yes|no)$`)

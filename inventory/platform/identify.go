@@ -125,10 +125,11 @@ type Talker interface {
 
 var (
 	// anyPrompt is the shape of the prompts of all the sheets: core1#, R1(config)#,
-	// ops@web1:~$, admin@mx1>, FGT-01 (global) #, [admin@MikroTik] >, <sw1>.
+	// ops@web1:~$, admin@mx1>, FGT-01 (global) #, [admin@MikroTik] >, <sw1>,
+	// HRP_M<fw1>, * sw1.3 # with a change that is not saved.
 	// What a session really waits for is the one prompt that it has learned.
-	anyPrompt = regexp.MustCompile(`^(?:[<\[(]?[\w.\-][\w.\-@:~/()\[\]+ ]{0,120}[#>$%\]]|[#$%>]) ?$`)
-	anyPager  = regexp.MustCompile(`^ ?(?:<?-{1,4} ?\(?(?i:more)(?: \d+%)?\)? ?-{1,4}>?|\(END\)|:) ?$`)
+	anyPrompt = regexp.MustCompile(`^(?:(?:[!*] ?){0,2}[<\[(]?[\w.\-][\w.\-@:~/()\[\]+< ]{0,120}[#>$%\]]|[#$%>]) ?$`)
+	anyPager  = regexp.MustCompile(`^ {0,2}(?:<?-{1,4} ?\(?(?i:(?:less|more)(?: \d+%)?)\)? ?-{1,4}>?(?:, next page: Space, .{0,60})?|lines \d+-\d+|Press <SPACE> to continue or <Q> to quit:?|\(END\)|:) ?$`)
 )
 
 // ProbeDialogue is the dialogue to open a session with at a device whose

@@ -33,6 +33,25 @@ var mibObjects = map[string]string{
 	"FORTINET-CORE-MIB::fnSysSerial":          "1.3.6.1.4.1.12356.100.1.1.1",
 	"FORTINET-FORTIGATE-MIB::fgSysVersion":    "1.3.6.1.4.1.12356.101.4.1.1",
 	"FORTINET-FORTIGATE-MIB::fgHaStatsSerial": "1.3.6.1.4.1.12356.101.13.2.1.1.2",
+
+	"HUAWEI-ENTITY-EXTENT-MIB::hwEntitySystemModel":   "1.3.6.1.4.1.2011.5.25.31.6.5",
+	"HH3C-ENTITY-EXT-MIB::hh3cEntityExtManuSerialNum": "1.3.6.1.4.1.25506.2.6.1.2.1.1.2",
+
+	"PAN-COMMON-MIB::panSysSwVersion":    "1.3.6.1.4.1.25461.2.1.2.1.1",
+	"PAN-COMMON-MIB::panSysSerialNumber": "1.3.6.1.4.1.25461.2.1.2.1.3",
+
+	"EXTREME-SYSTEM-MIB::extremePrimarySoftwareRev": "1.3.6.1.4.1.1916.1.1.1.13",
+	"EXTREME-SYSTEM-MIB::extremeSystemID":           "1.3.6.1.4.1.1916.1.1.1.16",
+
+	"DELLEMC-OS10-CHASSIS-MIB::os10ChassisServiceTag": "1.3.6.1.4.1.674.11000.5000.100.4.1.1.3.1.7",
+
+	"FOUNDRY-SN-AGENT-MIB::snAgImgVer":       "1.3.6.1.4.1.1991.1.1.2.1.11",
+	"FOUNDRY-SN-AGENT-MIB::snChasSerNum":     "1.3.6.1.4.1.1991.1.1.1.1.2",
+	"FOUNDRY-SN-AGENT-MIB::snChasUnitSerNum": "1.3.6.1.4.1.1991.1.1.1.4.1.1.2",
+
+	"F5-BIGIP-SYSTEM-MIB::sysProductVersion":            "1.3.6.1.4.1.3375.2.1.4.2",
+	"F5-BIGIP-SYSTEM-MIB::sysPlatformInfoMarketingName": "1.3.6.1.4.1.3375.2.1.3.5.2",
+	"F5-BIGIP-SYSTEM-MIB::sysGeneralChassisSerialNum":   "1.3.6.1.4.1.3375.2.1.3.3.3",
 }
 
 // enumerations give the numbers of an object's named values.
