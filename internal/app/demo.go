@@ -23,8 +23,9 @@ type DemoOptions struct {
 	Hold   []lab.Fault // what the simulated network leaves out, for the test that the verdict can fail
 	// Progress is shown what a run does; nil: nobody looks.
 	Progress func(what string, p api.Progress)
-	// Patience is how long the demo waits after the last news for what is missing
-	// before it goes on; 0: 20 s.
+	// Patience is how long the demo waits after the last news for the one thing
+	// that is missing before it goes on, and for several things five times as long;
+	// 0: 20 s.
 	Patience time.Duration
 	Listen   string // of the pages; empty: the usual address, or a free port where that is taken
 	// Brisk leaves out the time in which people look around, and ends as soon as
@@ -174,7 +175,7 @@ func (d *demo) show(ctx context.Context, dir string) error {
 	if err := d.recoveries(ctx); err != nil {
 		return err
 	}
-	if d.watch.all(flagged) && d.watch.all(mended) {
+	if d.watch.missing(flagged)+d.watch.missing(mended) == 0 {
 		d.say("\nAll five were flagged, and all five recoveries were said.")
 	}
 	switch {
@@ -293,7 +294,7 @@ func (d *demo) recoveries(ctx context.Context) error {
 }
 
 // await asks the API until every sign of a phase was seen, and says each as it
-// comes. It gives up when nothing new came for the time of o.Patience.
+// comes. It gives up when nothing new came for too long (o.Patience).
 func (d *demo) await(ctx context.Context, p phase) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
@@ -307,10 +308,15 @@ func (d *demo) await(ctx context.Context, p phase) error {
 			last = time.Now()
 			d.say("  %s  %s", d.now(), n)
 		}
-		if d.watch.all(p) {
+		missing := d.watch.missing(p)
+		if missing == 0 {
 			return nil
 		}
-		if time.Since(last) > d.o.Patience {
+		patience := d.o.Patience
+		if missing > 1 {
+			patience *= 5
+		}
+		if time.Since(last) > patience {
 			d.say("  %s  no more news", d.now())
 			return nil
 		}

@@ -192,9 +192,15 @@ func (w *watch) look(ctx context.Context, p phase) ([]string, error) {
 	return news, nil
 }
 
-// all reports whether every sign of a phase was seen.
-func (w *watch) all(p phase) bool {
-	return !slices.ContainsFunc(w.signs, func(g *sign) bool { return g.phase == p && g.at == "" })
+// missing counts the signs of a phase that were not seen yet.
+func (w *watch) missing(p phase) int {
+	n := 0
+	for _, g := range w.signs {
+		if g.phase == p && g.at == "" {
+			n++
+		}
+	}
+	return n
 }
 
 // verdict says what was not seen; nil: everything was.
