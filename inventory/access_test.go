@@ -57,7 +57,7 @@ func (b *bench) access() *Access {
 	}
 	a := NewAccess(Options{Store: b.m, Network: b.network, Platforms: func() *platform.Set { return defs },
 		Now: func() time.Time { return b.now }, DigestKey: []byte("0123456789abcdef")})
-	a.open = b.open
+	a.open, a.reach = b.open, b.reach
 	return a
 }
 
@@ -93,6 +93,14 @@ func (b *bench) device(name string, change func(*Device)) Device {
 		b.t.Fatal(err)
 	}
 	return d
+}
+
+// reach finds every device but those that fail.
+func (b *bench) reach(_ context.Context, t collector.Target) error {
+	if err := b.fails[t.Device]; err != nil {
+		return &collector.Error{Device: t.Device, Addr: t.Addr, Step: collector.StepConnect, Kind: collector.KindOf(err)}
+	}
+	return nil
 }
 
 func (b *bench) open(ctx context.Context, t collector.Target, _ cli.Dialogue, o cli.Options) (opened, error) {

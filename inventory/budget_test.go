@@ -143,3 +143,45 @@ func TestTimeoutOfADeviceRaisesItsLoginDeadline(t *testing.T) {
 		}
 	}
 }
+
+func TestDevicesThatDoNotAnswerKeepNobodyWaiting(t *testing.T) {
+	b := newBench(t)
+	b.credential("noc", "right")
+	var dead []Device
+	for _, name := range []string{"dead1", "dead2", "dead3"} {
+		dead = append(dead, b.device(name, nil))
+	}
+	good := b.device("good", nil)
+	begun, freed := make(chan struct{}, len(dead)), make(chan struct{})
+	b.a.reach = func(_ context.Context, t collector.Target) error {
+		if t.Device == "good" {
+			return nil
+		}
+		begun <- struct{}{}
+		<-freed
+		return &collector.Error{Device: t.Device, Step: collector.StepConnect, Kind: collector.ErrTimedOut}
+	}
+	run := b.a.Begin()
+	ended := make(chan collector.Kind, len(dead))
+	for _, d := range dead {
+		go func() {
+			_, _, err := run.Open(t.Context(), d, cli.Dialogue{}, cli.Options{})
+			ended <- collector.KindOf(err)
+		}()
+	}
+	for range dead {
+		<-begun // all at once: none of them holds the token
+	}
+	if err := b.try(run, good); err != nil {
+		t.Errorf("the device that answers: %v", err)
+	}
+	close(freed)
+	for range dead {
+		if kind := <-ended; kind != collector.ErrTimedOut {
+			t.Errorf("kind %q, want timed-out", kind)
+		}
+	}
+	if len(b.logins) != 1 {
+		t.Errorf("logins %v, want one", b.logins)
+	}
+}

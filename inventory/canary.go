@@ -38,6 +38,13 @@ type gate struct {
 	wake     chan struct{} // closed and replaced when any of the above changes
 }
 
+// asks reports whether a login would have to go alone, or wait for one that does.
+func (g *gate) asks() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.proved && !g.stopped
+}
+
 // enter waits until a login may go out. alone is true for the one that all
 // others wait for. It fails with ErrCredentialStopped, or with ctx.
 func (g *gate) enter(ctx context.Context) (alone bool, err error) {

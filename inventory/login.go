@@ -76,6 +76,9 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.reach(ctx, g, c); err != nil {
+		return nil, err
+	}
 	alone, err := g.enter(ctx)
 	if errors.Is(err, collector.ErrCredentialStopped) {
 		return nil, l.stopped(c)
@@ -108,6 +111,28 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 		}
 	}
 	return l.conclude(ctx, g, c, s, rej, in, err)
+}
+
+// reach makes sure that a device is there before all others may have to wait for
+// its login, unless it answered just now: one dead site at the head of the list
+// would keep a run waiting for a timeout each.
+func (l *login) reach(ctx context.Context, g *gate, c candidate) error {
+	if !g.asks() || l.st.dev.State == StateUp {
+		return nil
+	}
+	begun := l.a.o.Now()
+	t := l.net.SSHTarget(l.st.dev, c.Credential, l.st.keys)
+	err := l.a.reach(ctx, t)
+	if err == nil {
+		return nil
+	}
+	step := collector.StepTime{Step: collector.StepConnect, Detail: t.Addr.String(), TookMs: l.a.o.Now().Sub(begun).Milliseconds()}
+	var e *collector.Error
+	if errors.As(err, &e) {
+		step.Kind, step.Do = e.Kind, e.Do
+	}
+	l.steps = append(l.steps, step)
+	return err
 }
 
 // isRejection reports whether the device refused a password.

@@ -67,6 +67,16 @@ func dial(ctx context.Context, t collector.Target, o Options, j *journal) (*conn
 	return c, nil
 }
 
+// Reach connects to t and hangs up at once: nil, or the error that Open would
+// have at the step connect.
+func Reach(ctx context.Context, t collector.Target) error {
+	c := &connection{t: t, lim: t.Limits.WithDefaults(), j: &journal{}}
+	if err := c.connect(ctx); err != nil {
+		return err
+	}
+	return c.nc.Close()
+}
+
 func (c *connection) connect(ctx context.Context) error {
 	done := c.j.begin(collector.StepConnect, c.t.Addr.String())
 	dctx, cancel := context.WithTimeoutCause(ctx, c.lim.Connect, collector.ErrTimedOut)

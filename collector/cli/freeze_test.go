@@ -247,6 +247,12 @@ func TestUnreachableDevicesAreToldApart(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			// Reach says the same of a connection that cannot be made, and no more.
+			if err, same := Reach(context.Background(), tt.target), tt.step == collector.StepConnect; (err != nil) != same {
+				t.Errorf("Reach = %v", err)
+			} else if same && tt.kind != "" {
+				_ = wantError(t, err, tt.step, tt.kind)
+			}
 			_, err := Open(context.Background(), tt.target, plainDialogue(), Options{})
 			if tt.kind == "" {
 				if k := collector.KindOf(err); k != collector.ErrUnreachable && k != collector.ErrTimedOut {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -185,6 +186,12 @@ func pause(ctx context.Context, d time.Duration) {
 func (a *Alerts) Step(ctx context.Context) (at int64, next time.Time, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	defer func() { // a mistake here must not end backups, nor come again at every start
+		if p := recover(); p != nil {
+			a.o.Log.ErrorContext(ctx, "alerts panicked", "err", p, "seen", string(debug.Stack()))
+			err = fmt.Errorf("muster's own fault, please report it: panic: %v", p)
+		}
+	}()
 	for {
 		n, err := a.work(ctx, &at)
 		if err != nil {

@@ -505,3 +505,22 @@ func TestDigestTimeIsThatOfTheWallClock(t *testing.T) {
 }
 
 func newTextLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// A process that ended with a panic would meet the same event at every start.
+func TestPanicInAStepIsAnErrorAndLeavesTheNextOneFree(t *testing.T) {
+	store, broken := newMemStore(), true
+	a := New(store, Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Devices: func(context.Context) ([]inventory.Device, error) {
+		if broken {
+			panic("on purpose")
+		}
+		return nil, nil
+	}})
+	store.happens(event(inventory.EventDeviceNew, nil))
+	if _, _, err := a.Step(t.Context()); err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v, want an error in one line", err)
+	}
+	broken = false
+	if at, _, err := a.Step(t.Context()); err != nil || at != 1 {
+		t.Errorf("the next step: cursor %d, %v", at, err)
+	}
+}

@@ -57,7 +57,7 @@ var (
 
 	// acting are words that have no business in a reading command, whatever the
 	// vendor: "show tech-support" writes files on some, "display diagnostic-information"
-// asks for a file on others, "… clear" resets counters.
+	// asks for a file on others, "… clear" resets counters.
 	acting = regexp.MustCompile(`(?:^|[ /:"'])(?:clear|reset|delete|erase|format|copy|write|save|reboot|reload|restart|redirect|append|tee|configure|config|commit|rollback|request|debug|undebug|test|ping|traceroute|tech|tech-support|diagnostic-information|upload|execute|install|upgrade|start|stop|kill|bash|shell|run-script|python|tclsh)(?:$|[ "'])`)
 )
 

@@ -26,7 +26,7 @@ func revision(n node) string {
 
 func (d *decoder) syntax(n node) syntaxRules {
 	var s syntaxRules
-	if n.kind == isNothing || !d.keys(n, "syntax", "quote", "escape", "quoted_lines", "comments", "block_comment", "texts") {
+	if n.kind == isNothing || !d.keys(n, "syntax", "quote", "escape", "quoted_lines", "fold", "heading", "comments", "block_comment", "texts") {
 		return s
 	}
 	char := func(key string) byte {
@@ -41,6 +41,8 @@ func (d *decoder) syntax(n node) syntaxRules {
 	}
 	s.quote, s.escape = char("quote"), char("escape")
 	s.manyLines = d.truth(n.get("quoted_lines"), "quoted_lines")
+	s.fold = char("fold")
+	s.heading = d.pattern(n.get("heading"), "heading", demand{start: true, groups: 0})
 	for _, it := range d.list(n.get("comments")) {
 		if t := d.text(it, "comments"); t != "" {
 			s.comments = append(s.comments, t)

@@ -18,6 +18,9 @@ var testKey = []byte("a key for tests")
 // fixture is testdata/NAME.txtar: what a device of the platform prints (parts/…),
 // and what has to come of it. Everything in it is invented.
 //
+//	facts      lines NAME VALUE, what TextFacts finds in the parts
+//	agents     lines SYSOBJECTID SYSDESCR that have to be this platform for certain
+//	proof/…    what the command answers that proves the platform
 //	prompts, no-prompts, pagers   lines that the dialogue takes for such, or not
 //	secrets    text with each value that has to be masked in «»; blocks apart
 //	plain      text in which nothing may be masked

@@ -55,6 +55,27 @@ func TestAgentsAreIdentified(t *testing.T) {
 	}
 }
 
+// What recorded agents say of themselves, and what devices answer to the proof.
+func TestFixturesAreIdentified(t *testing.T) {
+	s := definitions(t)
+	for _, f := range fixtures(t) {
+		for _, l := range f.lines("agents") {
+			oid, descr, _ := strings.Cut(l, " ")
+			descr = strings.NewReplacer(`\r`, "\r", `\n`, "\n").Replace(descr)
+			m := s.Identify(snmp.System{ObjectID: oid, Descr: descr}, nil)
+			if m.Platform == nil || m.Platform.Name != f.def.Name || !m.Certain {
+				t.Errorf("%s: Identify(%q) = %+v", f.def.Name, l, m)
+			}
+		}
+		f.each("proof", func(command, answer string) {
+			m, err := s.Prove(t.Context(), &fakeTalker{answers: map[string]string{command: answer}})
+			if err != nil || m.Platform == nil || m.Platform.Name != f.def.Name {
+				t.Errorf("%s: Prove() = %+v, %v, where %q is answered", f.def.Name, m, err, command)
+			}
+		})
+	}
+}
+
 func acme(identify string, name string) string {
 	s := strings.Replace(minimal, "  - sysObjectID: 1.3.6.1.4.1.99999.1", identify, 1)
 	return strings.Replace(s, "acme_os", name, 1)
@@ -232,9 +253,9 @@ func TestDialogueTakesItsPromptsOnly(t *testing.T) {
 				t.Errorf("%s: %q is no pager", f.def.Name, p)
 			}
 		}
-		for l := range strings.Lines(string(f.running())) {
-			if l = strings.TrimRight(l, "\n"); d.Prompt.MatchString(l) && l != "acc-sw1#" && l != "leaf1#" { // in banners
-				t.Errorf("%s: the line %q of its config looks like a prompt", f.def.Name, l)
+		for _, l := range f.def.rules.syntax.lines(f.running()) {
+			if b := l.of(f.running()); !l.inside && d.Prompt.Match(b) { // a banner may say anything
+				t.Errorf("%s: the line %q of its config looks like a prompt", f.def.Name, b)
 			}
 		}
 	}

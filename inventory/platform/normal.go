@@ -112,7 +112,7 @@ func (f *volatileFinder) applies(n, i int) bool {
 		return true
 	}
 	if f.above == nil {
-		f.above = newAncestry(f.text, f.lines)
+		f.above = f.r.syntax.ancestry(f.text, f.lines)
 	}
 	if v.under != nil && !f.above.below(i, v.under) {
 		return false

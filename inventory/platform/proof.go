@@ -225,9 +225,10 @@ func (j *judgement) failProof(part, what, do string) error {
 }
 
 // outline compares the lines that match with those of an outline that the
-// device printed apart: a text without end line that was cut between two of its
-// blocks looks whole otherwise. An outline that was not read, or that the device
-// does not know, proves nothing and is left out.
+// device printed apart, or of a second reading: a text without end line that was
+// cut between two of its blocks looks whole otherwise. An outline that is
+// optional and was not read, or that the device does not know, proves nothing and
+// is left out; any other has to say something.
 func (j *judgement) outline(part string, c completeRules, text []byte, lines []line) error {
 	r := c.outline
 	if r == nil {
@@ -246,12 +247,17 @@ func (j *judgement) outline(part string, c completeRules, text []byte, lines []l
 		return picked
 	}
 	want, have := pick(out), pick(text)
-	if len(want) == 0 {
+	optional := slices.ContainsFunc(j.d.Parts, func(p Part) bool { return p.Name == r.part && p.Optional })
+	switch {
+	case len(want) == 0 && optional:
 		return nil
+	case len(want) == 0:
+		return j.fail(part, collector.ErrProofMissing, "part %s, which it is held against, says nothing", r.part)
+	case len(want) != len(have):
+		return j.fail(part, collector.ErrProofMissing, "it has %d of the %d lines that the device gave for the part %s just before", len(have), len(want), r.part)
+	case !slices.Equal(want, have):
+		return j.fail(part, collector.ErrProofMissing, "it has other lines than the device gave for the part %s just before", r.part)
 	}
-	if !slices.Equal(want, have) {
-		return j.fail(part, collector.ErrProofMissing, "it has %d of the %d sections of the outline that the device gave just before", len(have), len(want))
-	}
-	j.proved(part, "outline", fmt.Sprintf("%d sections", len(want)))
+	j.proved(part, "outline", fmt.Sprintf("%d lines", len(want)))
 	return nil
 }

@@ -16,6 +16,7 @@ const mark = "‹secret›"
 type find struct {
 	span
 	class secretClass
+	value []byte // without the marks of folded lines; nil: as it stands
 }
 
 // Redact replaces every secret in text by a token ‹secret DIGEST›, keyed with
@@ -78,14 +79,33 @@ func replace(text []byte, finds []find, by func(secretClass, []byte) string) []b
 	at := 0
 	for _, f := range finds {
 		out = append(out, text[at:f.start]...)
-		out = append(out, by(f.class, text[f.start:f.end])...)
+		value := f.value
+		if value == nil {
+			value = text[f.start:f.end]
+		}
+		out = append(out, by(f.class, value)...)
 		at = f.end
 	}
 	return append(out, text[at:]...)
 }
 
-// secretsIn finds all secrets, in order and without overlap.
+// secretsIn finds all secrets, in order and without overlap. Where the platform
+// folds long lines a value may be cut anywhere, so the lines are joined before.
 func (r *rules) secretsIn(text []byte) []find {
+	joined, folds := r.syntax.unfold(text)
+	finds := r.secretsOf(joined)
+	if folds == nil {
+		return finds
+	}
+	for i := range finds {
+		f := &finds[i]
+		f.value = joined[f.start:f.end]
+		f.span = span{folds.start(f.start), folds.end(f.end)}
+	}
+	return finds
+}
+
+func (r *rules) secretsOf(text []byte) []find {
 	if len(text) == 0 {
 		return nil
 	}
@@ -145,7 +165,7 @@ func (f *secretFinder) line(i int, set ruleSet) (last int) {
 		}
 		for _, m := range found {
 			if m[2] >= 0 && m[3] > m[2] {
-				f.all = append(f.all, find{span{l.start + m[2], l.start + m[3]}, s.class})
+				f.all = append(f.all, find{span: span{l.start + m[2], l.start + m[3]}, class: s.class})
 			}
 		}
 		return true
@@ -158,7 +178,8 @@ func (f *secretFinder) line(i int, set ruleSet) (last int) {
 // do, since a secret too many is better masked than one too few.
 func (f *secretFinder) under(i int, re *regexp.Regexp) bool {
 	if f.above == nil {
-		f.above, f.plain = newAncestry(f.text, f.r.syntax.lines(f.text)), newAncestry(f.text, f.lines)
+		sx := &f.r.syntax
+		f.above, f.plain = sx.ancestry(f.text, sx.lines(f.text)), sx.ancestry(f.text, f.lines)
 	}
 	return f.above.below(i, re) || f.plain.below(i, re)
 }
@@ -176,11 +197,11 @@ func (s *secretRule) blockAt(text []byte, lines []line, i int) (find, int, bool)
 	at := begin
 	for j := i; j < len(lines); j++ {
 		if e := s.end.FindIndex(text[at:lines[j].end]); e != nil {
-			return find{span{begin, at + e[0]}, s.class}, j, true
+			return find{span: span{begin, at + e[0]}, class: s.class}, j, true
 		}
 		at = next(text, lines[j].end)
 	}
-	return find{span{begin, len(text)}, s.class}, len(lines) - 1, true
+	return find{span: span{begin, len(text)}, class: s.class}, len(lines) - 1, true
 }
 
 // settle sorts the finds and makes one of those that overlap. Where two rules

@@ -76,7 +76,9 @@ func scanLine(text []byte, lines []line, i int, all []find, from int) ([]find, i
 		known = append(known, f.start-l.start)
 	}
 	slices.Sort(known)
-	add := func(start, end int) { all = append(all, find{span{l.start + start, l.start + end}, classPlaintext}) }
+	add := func(start, end int) {
+		all = append(all, find{span: span{l.start + start, l.start + end}, class: classPlaintext})
+	}
 
 	if bytes.Contains(b, []byte("-----BEGIN ")) {
 		if m := pemBegin.FindIndex(b); m != nil {
@@ -120,13 +122,13 @@ func scanLine(text []byte, lines []line, i int, all []find, from int) ([]find, i
 func pemAt(text []byte, lines []line, i, begin int) (find, int) {
 	e := pemEnd.FindIndex(text[begin:])
 	if e == nil {
-		return find{span{begin, len(text)}, classPlaintext}, len(lines) - 1
+		return find{span: span{begin, len(text)}, class: classPlaintext}, len(lines) - 1
 	}
 	end := begin + e[0]
 	for i < len(lines)-1 && lines[i].end < end {
 		i++
 	}
-	return find{span{begin, end}, classPlaintext}, i
+	return find{span: span{begin, end}, class: classPlaintext}, i
 }
 
 // secretWord reports whether the word at b[start:end] announces a secret; b is in

@@ -195,9 +195,11 @@ type secretRule struct {
 }
 
 type syntaxRules struct {
-	quote         byte // 0: none
-	escape        byte // 0: none
-	manyLines     bool // a quoted value may run over lines
+	quote         byte           // 0: none
+	escape        byte           // 0: none
+	manyLines     bool           // a quoted value may run over lines
+	fold          byte           // at the end of a line: it goes on in the next one; 0: lines are not folded
+	heading       *regexp.Regexp // lines that all up to the next such line stands below; nil: the indent tells
 	comments      []string
 	blockComments [2]string
 	texts         []freeText

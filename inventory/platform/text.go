@@ -155,8 +155,9 @@ func indent(b []byte) int {
 
 // parents gives each line the number of the nearest line above it that is
 // indented less, -1 for none. Lines inside of something and blank lines belong
-// to the statement before them.
-func parents(text []byte, lines []line) []int32 {
+// to the statement before them. Where the syntax has headings, everything else
+// counts as indented below them.
+func (s *syntaxRules) parents(text []byte, lines []line) []int32 {
 	out := make([]int32, len(lines))
 	type level struct {
 		indent int
@@ -173,6 +174,9 @@ func parents(text []byte, lines []line) []int32 {
 			continue
 		}
 		n := indent(b)
+		if s.heading != nil && !s.heading.Match(b) {
+			n++
+		}
 		for len(stack) > 0 && stack[len(stack)-1].indent >= n {
 			stack = stack[:len(stack)-1]
 		}
@@ -194,8 +198,8 @@ type ancestry struct {
 	known map[*regexp.Regexp][]int8 // per line, itself and its parents: 0 not looked at, 1 matches, -1 does not
 }
 
-func newAncestry(text []byte, lines []line) *ancestry {
-	return &ancestry{text: text, lines: lines, up: parents(text, lines), known: map[*regexp.Regexp][]int8{}}
+func (s *syntaxRules) ancestry(text []byte, lines []line) *ancestry {
+	return &ancestry{text: text, lines: lines, up: s.parents(text, lines), known: map[*regexp.Regexp][]int8{}}
 }
 
 // below reports whether a line above i, indented less, matches.
