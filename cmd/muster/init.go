@@ -89,7 +89,7 @@ func (c *initCmd) ask(s *session, in *bufio.Reader) error {
 			return nil
 		}
 		fmt.Fprint(s.stderr, text)
-		line, err := in.ReadString('\n')
+		line, err := s.answer(func() (string, error) { return in.ReadString('\n') })
 		if errors.Is(err, io.EOF) && line == "" {
 			fmt.Fprintln(s.stderr)
 			return &api.Error{Message: "no answer to \"" + strings.TrimSpace(text) + "\"; give --addresses and the other flags (muster init --help)", Exit: exitUsage}

@@ -55,16 +55,47 @@ func (c *secretSetCmd) read(s *session) (string, error) {
 // askSecret reads one line without showing it on a terminal.
 func askSecret(s *session, in *bufio.Reader, what string) (string, error) {
 	if f, ok := s.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fd := int(f.Fd())
+		before, err := term.GetState(fd)
+		if err != nil {
+			return "", err
+		}
 		fmt.Fprintf(s.stderr, "%s (not shown): ", what)
-		b, err := term.ReadPassword(int(f.Fd()))
+		text, err := s.answer(func() (string, error) {
+			b, err := term.ReadPassword(fd)
+			return string(b), err
+		})
 		fmt.Fprintln(s.stderr)
-		return string(b), err
+		if s.ctx.Err() != nil {
+			_ = term.Restore(fd, before) // a terminal that shows nothing is no present for the shell
+		}
+		return text, err
 	}
-	line, err := in.ReadString('\n')
+	line, err := s.answer(func() (string, error) { return in.ReadString('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	return strings.TrimRight(line, "\r\n"), nil
+}
+
+// answer waits for an answer, or for Ctrl-C: a read from a terminal knows no
+// context.
+func (s *session) answer(read func() (string, error)) (string, error) {
+	type answer struct {
+		text string
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		text, err := read()
+		got <- answer{text, err}
+	}()
+	select {
+	case <-s.ctx.Done():
+		return "", s.ctx.Err()
+	case a := <-got:
+		return a.text, a.err
+	}
 }
 
 type secretListCmd struct{ listing }
