@@ -97,6 +97,18 @@ func TestFactsOfEachPlatform(t *testing.T) {
 				columns: map[string]map[string]string{"1.3.6.1.2.1.25.6.3.1.2": {"1": "Online Documentation [x]", "2": "JUNOS Software Release [12.1X46-D86]"}}},
 			map[string]string{"model": "Juniper MX480 Internet Backbone Router", "version": "12.1X46-D86", "serial": "JN1111AAAA"},
 		},
+		"a Nexus with a fabric extender": {
+			"cisco_nxos",
+			snmp.System{Descr: "Cisco NX-OS(tm) n9000, Software (n9000-dk9), Version 7.0(3)I7(6), RELEASE SOFTWARE Copyright (c) 2002-2019"},
+			fakeAgent{
+				cells: map[string]string{entSerial + ".149": "FDO11112222", entModel + ".149": "N9K-C93180YC-EX"},
+				columns: map[string]map[string]string{
+					entClass:  {"22": "9", "149": "3", "300000003": "3"},
+					entSerial: {"149": "FDO11112222", "300000003": "FOX33334444"},
+				},
+			},
+			map[string]string{"model": "N9K-C93180YC-EX", "version": "7.0(3)I7(6)", "serial": "FDO11112222"},
+		},
 		"a FortiGate pair": {
 			"fortinet_fortios",
 			snmp.System{},
