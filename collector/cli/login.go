@@ -32,6 +32,7 @@ func (s *Session) openShell(ctx context.Context) error {
 			return err
 		}
 	}
+	unpaged := len(s.d.Paging) > 0
 	for _, command := range s.d.Paging {
 		err := s.step(ctx, collector.StepPaging, command, 0, func(ctx context.Context) error {
 			_, err := s.ask(ctx, collector.StepPaging, command)
@@ -42,7 +43,9 @@ func (s *Session) openShell(ctx context.Context) error {
 		if err != nil && (!s.atPrompt.Load() || s.d.Pager == nil) {
 			return err
 		}
+		unpaged = unpaged && err == nil
 	}
+	s.unpaged = unpaged
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 const (
 	errorLines = 5           // lines at the start of an answer in which a refusal is looked for
 	echoLines  = 50          // lines before the echo that may be noise
+	unlikely   = time.Second // silence after which a question, or a pager that was turned off, is believed: a line of the text may look like it
 	noEcho     = time.Second // silence after which a prompt without an echo before it is the end
 )
 
@@ -131,8 +132,11 @@ func (a *answer) begun() bool {
 }
 
 func (a *answer) settle(v verdict) time.Duration {
-	if v == atPrompt && !a.echoed && !a.foreign {
+	switch {
+	case v == atPrompt && !a.echoed && !a.foreign:
 		return noEcho
+	case v == atQuestion, v == atPager && a.s.unpaged:
+		return unlikely
 	}
 	return a.s.settle(v)
 }

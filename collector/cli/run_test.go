@@ -277,6 +277,41 @@ func TestPromptBeforeTheEndOfAnAnswer(t *testing.T) {
 	})
 }
 
+// A line that looks like the pager is text where paging was turned off; to answer
+// it would take the line out of the text, and send a blank for it.
+func TestTextThatLooksLikeAPagerStaysWholeWherePagingIsOff(t *testing.T) {
+	t.Parallel()
+	const p = "r1# "
+	want := "banner motd ^C\n--More--\nread the rules (yes/no)\n^C\nend\n"
+	d := (&device{shell: func(tt *tty) {
+		for {
+			tt.puts(p)
+			l, ok := tt.line()
+			if !ok {
+				return
+			}
+			if l != "show run" {
+				continue
+			}
+			for _, piece := range []string{"banner motd ^C\n--More--", "\nread the rules (yes/no)", "\n^C\nend\n"} {
+				tt.puts(crlf(piece))
+				time.Sleep(150 * time.Millisecond) // a slow device pauses anywhere
+			}
+		}
+	}}).start(t)
+	dialogue := plainDialogue()
+	dialogue.Paging, dialogue.Pager = []string{"terminal length 0"}, patterns(`^ ?--More-- ?$`)[0]
+	dialogue.Login = []Question{{When: patterns(`\(yes/no\)$`)[0], Send: "yes"}}
+	s := mustOpen(t, d.target(), dialogue, Options{})
+	out, err := s.Run(context.Background(), "show run")
+	if err != nil || string(out.Text) != want || out.Pages != 0 {
+		t.Errorf("Run = %q (%d pages), %v; want %q", out.Text, out.Pages, err, want)
+	}
+	if n := d.did("> yes"); n != 0 {
+		t.Error("a line of the text was answered")
+	}
+}
+
 func TestRefusalsAreLookedForInTheFirstLinesOnly(t *testing.T) {
 	t.Parallel()
 	answers := map[string]string{

@@ -80,6 +80,8 @@ type Session struct {
 	noise  noise
 	pages  int
 
+	unpaged bool // the device has taken all commands that turn paging off
+
 	answered map[*Question]int
 	atPrompt atomic.Bool // the shell waits for a command
 	end      func()      // takes the caller's context off the session
@@ -241,7 +243,7 @@ func (s *Session) halted(step collector.Step, why error) error {
 	seen, kind, do := s.seen(), collector.ErrTimedOut, "Check the device's load, or raise the deadline: muster device set --timeout"
 	switch {
 	case step == collector.StepPrompt && len(seen) > 0:
-		kind, do = collector.ErrNoPrompt, "Check that the platform is the right one: nothing that the device printed is a prompt of it"
+		kind, do = collector.ErrNoPrompt, fmt.Sprintf("Log in to %s by hand once and see what it waits for; where that is its prompt, check that the platform is the right one", s.c.name())
 	case step == collector.StepPrompt:
 		do = "Check the device's load: it takes the login but starts no shell"
 	}
