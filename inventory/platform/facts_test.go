@@ -109,6 +109,14 @@ func TestFactsOfEachPlatform(t *testing.T) {
 			},
 			map[string]string{"model": "N9K-C93180YC-EX", "version": "7.0(3)I7(6)", "serial": "FDO11112222"},
 		},
+		"an ASA": {
+			"cisco_asa",
+			snmp.System{Descr: "Cisco Adaptive Security Appliance Version 9.16(4)"},
+			fakeAgent{columns: map[string]map[string]string{
+				entClass: {"1": "3", "2": "6"}, entSerial: {"1": "JMX11112222", "2": "PSU1"}, entModel: {"1": "ASA5516", "2": "PWR"},
+			}},
+			map[string]string{"model": "ASA5516", "version": "9.16(4)", "serial": "JMX11112222"},
+		},
 		"a FortiGate pair": {
 			"fortinet_fortios",
 			snmp.System{},
