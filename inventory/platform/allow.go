@@ -20,14 +20,21 @@ var allowedCommands = compileWhole(
 	`admin display-config`,
 	`vtysh -c (?:'show [^'"|]+'|"show [^'"|]+")`,
 	`cat /[\w./+@-]+`, // see allowedPath
+	// RouterOS: what else follows export may write a file.
+	`/export(?: (?:show-sensitive|hide-sensitive))?`,
+	`/system (?:resource|routerboard|identity|package) print`,
 
 	// The terminal of this session; each is forgotten at its end.
 	`terminal (?:length|width) \d{1,5}`,
 	`terminal pager (?:lines )?\d{1,5}`,
 	`no terminal paginate`,
 	`terminal datadump`,
+	`terminal exec prompt no-timestamp`,
 	`set cli (?:screen-length|screen-width) \d{1,5}`,
 	`set cli complete-on-space (?:on|off)`,
+	`set cli (?:pager off|scripting-mode on)`,
+	`set terminal (?:length|width) \d{1,5}`,
+	`disable clipaging session`, // without "session" it is configuration
 	`screen-length \d{1,5} temporary`,
 	`screen-length disable`,
 	`skip-page-display`,

@@ -28,6 +28,13 @@ get system status
 get hardware status
 diagnose sys ha checksum show
 diagnose autoupdate versions
+/export
+/export show-sensitive
+/export hide-sensitive
+/system resource print
+terminal exec prompt no-timestamp
+terminal datadump
+no page
 more system:running-config
 more nvram:startup-config
 terminal length 0
@@ -37,6 +44,10 @@ no terminal paginate
 set cli screen-length 0
 set cli screen-width 0
 set cli complete-on-space off
+set cli pager off
+set cli scripting-mode on
+set terminal length 0
+disable clipaging session
 screen-length 0 temporary
 enable
 enable 15
@@ -79,6 +90,9 @@ func TestChangingCommandsAreRefused(t *testing.T) {
 		// reading that acts
 		"show tech-support", "show tech", "display diagnostic-information", "get execute reboot", "show log clear", "show counters reset", "show interfaces clear", "get test", "get system reboot", "show debug",
 		"diagnose debug enable", "diagnose sys kill 9 1", "diagnose sniffer packet any", "diagnose test application x 1", "diagnose sys ha reset-uptime", "diagnose",
+		"/export file=x", "/export show-sensitive file=x", "/export show-sensitive file=x.rsc show-sensitive", "/export compact file=x", "/export /ip", "export", "/export\n/system reboot", "/export;/quit", "/import x",
+		"/system reboot", "/system resource print file=x", "/system resource print;/system reboot", "/system backup save", "/system identity set name=x", "/user print", "/tool fetch url=http://192.0.2.1/", "/quit",
+		"terminal exec prompt timestamp", "terminal exec prompt no-timestamp x", "terminal monitor disable",
 		// reading from elsewhere
 		"more tftp://192.0.2.1/x", "more flash:x", "show file tftp://192.0.2.1/x", "more /etc/shadow", "get http://192.0.2.1/",
 		// files that are secrets or no files
@@ -87,7 +101,9 @@ func TestChangingCommandsAreRefused(t *testing.T) {
 		// tricks of the line
 		"", " show version", "show version ", "show  version", "show\tversion", "show version\x00", "show vers?", "show \x1b[A", "show x \\", "show x !$", "SHOW RUN\x07",
 		"show \u202eversion", "show “x”", "show 'x", "show \"x", strings.Repeat("show ", 100) + "x", "terminal length 0 | redirect x", "terminal length 99999999", "terminal length -1",
-		"set cli screen-length 0; request system reboot", "set cli idle-timeout 0", "enable 15 0", "enable secret x", "cli -c 'request system reboot'", "showrun", "shower on",
+		"set cli screen-length 0; request system reboot", "set cli idle-timeout 0",
+		"set cli pager off; request restart system", "set cli config-output-format set", "set clipper on", "set terminal", "set terminal length 0 x", "set system setting target-vsys vsys2",
+		"disable clipaging", "disable clipaging session x", "disable ports 1", "disable ssh2", "enable clipaging", "enable ports 1", "enable 15 0", "enable secret x", "cli -c 'request system reboot'", "showrun", "shower on",
 	} {
 		if Allowed(c) {
 			t.Errorf("%q is allowed", c)
