@@ -47,6 +47,14 @@ func TestFoldedSecretIsMaskedWhole(t *testing.T) {
 	}
 }
 
+// A secret of several words may hold a word that announces one.
+func TestWordsInsideASecretAnnounceNothing(t *testing.T) {
+	d := loadOne(t, strings.Replace(folding, `(\S+)' }`, `("[^"]+"|\S+)' }`, 1))
+	if got := string(Outward(d.Redact([]byte(`set shared-word="the key" mode="dynamic"`), testKey))); got != `set shared-word=‹secret› mode="dynamic"` {
+		t.Errorf("Redact() = %q", got)
+	}
+}
+
 // Where sections have headings in place of an indent, a rule holds below its heading only.
 func TestSecretBelowAHeading(t *testing.T) {
 	d := loadOne(t, folding)

@@ -129,7 +129,7 @@ var (
 	// HRP_M<fw1>, * sw1.3 # with a change that is not saved.
 	// What a session really waits for is the one prompt that it has learned.
 	anyPrompt = regexp.MustCompile(`^(?:(?:[!*] ?){0,2}[<\[(]?[\w.\-][\w.\-@:~/()\[\]+< ]{0,120}[#>$%\]]|[#$%>]) ?$`)
-	anyPager  = regexp.MustCompile(`^ {0,2}(?:<?-{1,4} ?\(?(?i:(?:less|more)(?: \d+%)?)\)? ?-{1,4}>?(?:, next page: Space, .{0,60})?|lines \d+-\d+|Press <SPACE> to continue or <Q> to quit:?|\(END\)|:) ?$`)
+	anyPager  = regexp.MustCompile(`^ {0,2}(?:<?-{1,4} ?\(?(?i:(?:less|more)(?: \d+%)?)\)? ?-{1,4}>?(?:, next page: Space, .{0,60})?|lines \d+-\d+|Press <SPACE> to continue or <Q> to quit:?|-- (?:MORE --, next page: .{1,60}|\[Q quit\|.{1,60}\])|More: <space>, .{1,60}|\(END\)|:) ?$`)
 )
 
 // ProbeDialogue is the dialogue to open a session with at a device whose

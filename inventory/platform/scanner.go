@@ -107,6 +107,9 @@ func scanLine(text []byte, lines []line, i int, all []find, from int) ([]find, i
 		if n, _ := slices.BinarySearch(known, w[1]); n < len(known) && known[n] <= until {
 			continue // a rule knows what this word announces
 		}
+		if slices.ContainsFunc(all[from:], func(f find) bool { return f.start <= l.start+w[0] && l.start+w[1] <= f.end }) {
+			continue // the word is part of a secret itself
+		}
 		if alreadyHidden.Match(b[w[1]:until]) {
 			continue // and has hidden it before
 		}
