@@ -51,7 +51,7 @@ func (b *Backups) approve(ctx context.Context, dev inventory.Device, version int
 	if version == stand.Approved {
 		return version, nil
 	}
-	commit := Commit{At: at, DeviceID: dev.ID, Approval: &Approval{Number: version, How: how, Who: who}}
+	commit := Commit{At: at, DeviceID: dev.ID, Approvals: []Approval{{Number: version, How: how, Who: who}}}
 	if how == "person" {
 		commit.Audit = &Audit{Who: who, Action: "config approve", Subject: dev.Name, Detail: fmt.Sprintf("version %d", version)}
 	}

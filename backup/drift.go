@@ -22,13 +22,14 @@ import (
 // texts of one capture; without them nothing is said of `unsaved`.
 func (b *Backups) drift(ctx context.Context, dev inventory.Device, rules rules, stand Ground, commit *Commit, now VersionTexts, running, startup []byte) error {
 	approved := stand.Approved
-	if commit.Approval != nil {
-		approved = commit.Approval.Number
+	if n := len(commit.Approvals); n > 0 {
+		approved = commit.Approvals[n-1].Number
 	}
+	approve := func(how string) { commit.Approvals = append(commit.Approvals, Approval{Number: now.Number, How: how}) }
 	changed := verdict{known: true}
 	switch {
 	case approved == 0:
-		commit.Approval = &Approval{Number: now.Number, How: "first"}
+		approve("first")
 	case approved != now.Number:
 		was, err := b.today(ctx, dev.ID, approved, rules)
 		if err != nil {
@@ -37,9 +38,9 @@ func (b *Backups) drift(ctx context.Context, dev inventory.Device, rules rules, 
 		changed = differ(was.Parts, now.Parts)
 		switch {
 		case !changed.differs:
-			commit.Approval = &Approval{Number: now.Number, How: "same text"}
+			approve("same text")
 		case commit.Version != nil && b.o.Approval(dev) == (ApprovalPolicy{}):
-			commit.Approval = &Approval{Number: now.Number, How: "at once"}
+			approve("at once")
 			changed = verdict{known: true}
 		}
 		changed.message = fmt.Sprintf("the configuration is not version %d, which was approved last. See muster config diff %s, then muster config approve %s", approved, dev.Name, dev.Name)

@@ -289,3 +289,27 @@ func TestFailureLeavesTheOneThatWaits(t *testing.T) {
 	}
 	h.sound()
 }
+
+// The newest version, whose text is the same, approves itself at the same moment.
+func TestApprovalByAPersonOutlivesTheVersionThatFollowsFromIt(t *testing.T) {
+	h := newHouse(t, "r1")
+	h.policy = backup.ApprovalPolicy{Manual: true}
+	a, b, c := config("hostname r1", "a"), config("hostname r1", "b"), config("hostname r1", "c")
+	for n, text := range []string{c, b, a, b} {
+		h.want(backup.Stored, n+1, text)
+	}
+	approve := func(n int) {
+		t.Helper()
+		if _, err := h.backups.ApproveVersion(t.Context(), h.id(), n, "ops"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	approve(3)
+	h.wantDrift("changed +1 -1")
+	approve(2) // and with it 4, which says the same
+	h.wantDrift("")
+	if err := h.backups.Purge(t.Context(), h.id(), 4, "ops"); err != nil {
+		t.Fatal(err)
+	}
+	h.wantDrift("changed +1 -1") // 3 is the newest again, and 2 is what a person approved last
+}

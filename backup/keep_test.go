@@ -67,7 +67,7 @@ func TestNothingOfAFailedCommitIsStored(t *testing.T) {
 		Audit:  &backup.Audit{Action: "test", Subject: "r1"},
 	}
 	faults := map[string]func(c *backup.Commit){
-		"an approval of nothing":    func(c *backup.Commit) { c.Approval = &backup.Approval{Number: 99, How: "person"} },
+		"an approval of nothing":    func(c *backup.Commit) { c.Approvals = []backup.Approval{{Number: 99, How: "person"}} },
 		"a baseline of nothing":     func(c *backup.Commit) { c.Baseline = &backup.Baseline{Number: 99} },
 		"a decision about nothing":  func(c *backup.Commit) { c.Decision = &backup.Decision{CaptureID: 99} },
 		"a number that is taken":    func(c *backup.Commit) { v := *c.Version; v.Number = 1; c.Version = &v },

@@ -119,16 +119,16 @@ type OpenDrift struct {
 // Commit is what one attempt, or one decision of a person, changes. Nil and
 // empty parts change nothing.
 type Commit struct {
-	At       time.Time
-	DeviceID int64
-	Capture  *Captured
-	Version  *NewVersion
-	Decision *Decision
-	Approval *Approval
-	Baseline *Baseline
-	Drifts   []DriftChange
-	Events   []inventory.Event
-	Audit    *Audit
+	At        time.Time
+	DeviceID  int64
+	Capture   *Captured
+	Version   *NewVersion
+	Decision  *Decision
+	Approvals []Approval // in this order: a person's comes before what follows from it
+	Baseline  *Baseline
+	Drifts    []DriftChange
+	Events    []inventory.Event
+	Audit     *Audit
 }
 
 // Captured is one attempt as it is kept. A waiting capture of the device is

@@ -277,7 +277,7 @@ SELECT device_id, id, ?3, (SELECT max(number) FROM version WHERE device_id = ?1)
 	const pin = `
 INSERT INTO baseline (device_id, version_id, since, who)
 SELECT device_id, id, ?3, ?4 FROM version WHERE device_id = ?1 AND number = ?2`
-	if a := p.Approval; a != nil {
+	for _, a := range p.Approvals {
 		res, err := tx.Exec(approve, p.DeviceID, a.Number, ms(p.At), a.How, orMuster(a.Who))
 		if err != nil {
 			return fmt.Errorf("write approval: %w", err)
