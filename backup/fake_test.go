@@ -97,10 +97,13 @@ func (a *acme) SavedForm(running, startup []byte) (r, s []byte, known bool) {
 }
 
 func (a *acme) TextFacts(texts map[string][]byte) []platform.Fact {
-	if m := regexp.MustCompile(`(?m)^version (\S+)`).FindSubmatch(texts["running"]); m != nil {
-		return []platform.Fact{{Name: "version", Value: string(m[1]), Source: "running"}}
+	var facts []platform.Fact
+	for _, name := range []string{"version", "hostname"} {
+		if m := regexp.MustCompile(`(?m)^` + name + ` (\S+)`).FindSubmatch(texts["running"]); m != nil {
+			facts = append(facts, platform.Fact{Name: name, Value: string(m[1]), Source: "running"})
+		}
 	}
-	return nil
+	return facts
 }
 
 func (a *acme) Volatile([]byte) []platform.Fact { return nil }

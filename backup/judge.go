@@ -89,11 +89,7 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 			c.Texts = nil
 			return failed(result, e), nil
 		}
-		e.Do = sentence(e.Do, fmt.Sprintf("Look at it with muster config show %s --quarantined, then muster config accept %s or muster config discard %s", dev.Name, dev.Name, dev.Name))
-		result = failed(result, e)
-		result.Outcome = Quarantined
-		result.Version = stand.Newest
-		return result, nil
+		return quarantined(result, stand, e), nil
 	}
 
 	parts := derive(rules, b.key, c.Texts)
@@ -104,6 +100,9 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 			return result, fmt.Errorf("read version %d: %w", stand.Newest, err)
 		}
 		previous = &v
+	}
+	if e := swapped(rules, dev.Name, previous, parts); e != nil {
+		return quarantined(result, stand, e), nil
 	}
 	result.Version = stand.Newest
 	result.Outcome = Unchanged
@@ -284,6 +283,15 @@ func digest(text []byte) string {
 // failed fills in a result from its error.
 func failed(r Result, e *collector.Error) Result {
 	r.Outcome, r.Step, r.Kind, r.Message = Failed, e.Step, e.Kind, e.Error()
+	return r
+}
+
+// quarantined fills in a result whose capture waits for a person.
+func quarantined(r Result, stand Ground, e *collector.Error) Result {
+	told := *e
+	told.Do = sentence(e.Do, fmt.Sprintf("Look at it with muster config show %s --quarantined, then muster config accept %s or muster config discard %s", r.Device, r.Device, r.Device))
+	r = failed(r, &told)
+	r.Outcome, r.Version = Quarantined, stand.Newest
 	return r
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestFirstCaptureIsTheFirstVersion(t *testing.T) {
 	if h.box().closed != 1 {
 		t.Errorf("session closed %d times", h.box().closed)
 	}
-	if len(h.facts) != 1 || h.facts[0].Value != "7" {
+	if len(h.facts) != 2 || h.facts[0].Value != "7" || h.facts[1].Value != "r1" {
 		t.Errorf("facts %v", h.facts)
 	}
 	e := h.events(0)
@@ -453,4 +454,31 @@ func TestFailedNightKeepsWhatStood(t *testing.T) {
 	if err != nil || st[h.id()].State != backup.Stale {
 		t.Errorf("standing %+v, %v", st, err)
 	}
+}
+
+// Cloned devices share their host key: only the text tells that an address moved
+// from one to the other.
+func TestAnotherDevicesTextIsNoVersionOfThisOne(t *testing.T) {
+	h := newHouse(t, "r1")
+	of := func(name, net string) string {
+		lines := []string{"hostname " + name}
+		for i := range 40 {
+			lines = append(lines, fmt.Sprintf("interface Gi%d", i), fmt.Sprintf("address 10.%s.%d.1", net, i), "mtu 9000", "cdp", "up")
+		}
+		return config(lines...)
+	}
+	h.want(backup.Stored, 1, of("r1", "1"))
+	r := h.want(backup.Quarantined, 1, of("r2", "2"))
+	if r.Kind != collector.ErrImplausible || !strings.Contains(r.Message, "calls itself r2, version 1 was of r1") || !strings.Contains(r.Message, "--quarantined") {
+		t.Errorf("%+v", r)
+	}
+	// Renamed it is the same device, and so is one that changed much under its name.
+	h.want(backup.Stored, 2, of("core-1", "1"))
+	h.want(backup.Stored, 3, of("core-1", "3"))
+	h.want(backup.Quarantined, 3, of("r2", "2"))
+	if v, err := h.backups.Accept(t.Context(), h.id(), "ops"); err != nil || v != 4 {
+		t.Fatalf("accept: %d, %v", v, err)
+	}
+	h.want(backup.Unchanged, 4, of("r2", "2"))
+	h.sound()
 }
