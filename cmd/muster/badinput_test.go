@@ -147,6 +147,10 @@ func TestBadInputIsOneSentenceAndLosesNothing(t *testing.T) {
 		"no YAML":         {edit("[noc]", "[noc"), nil, 2, []string{`muster\.yaml:1[01]:`, `no YAML`}},
 		"credential kind": {edit("kind: ssh", "kind: sssh"), nil, 2, []string{`muster\.yaml:4:11: credentials\[0\]\.kind`, `"sssh"`, `ssh`}},
 		"a secret itself": {edit("{ secret: noc }", "hunter2-fake"), nil, 2, []string{`muster\.yaml:6:15: `, `muster secret set`}},
+		"address of a chat in clear": {func(p *place) {
+			p.write(filepath.Join(p.root, "hook"), "http://hooks.example.net/services/hunter2-fake\n")
+			p.write(p.config, goodSettings+"receivers: [{ name: chat, kind: slack, url: { file: hook } }]\n")
+		}, []string{"status"}, 2, []string{`receiver chat: its url begins with http:`, `muster secret set NAME`}},
 		"settings missing": {func(p *place) { p.config = filepath.Join(p.root, "nowhere.yaml") }, []string{"status"}, 2,
 			[]string{`nowhere\.yaml is not there`, `muster init`, `--config`}},
 		"settings as a verb sees them": {edit("192.0.2.0/28", "192.0.2.0/33"), []string{"status"}, 2, []string{`muster\.yaml:9:17: `}},

@@ -34,6 +34,7 @@ type line struct {
 	fails    int       // attempts in a row that failed
 	since    time.Time // of the first of them
 	notUntil time.Time // pause after the last of them
+	asked    bool      // the receiver itself asked for the pause
 	told     bool      // that it is down; true at the start too, since an earlier process may have said so
 }
 
@@ -41,14 +42,17 @@ func newOutbox(a *Alerts) *outbox {
 	return &outbox{a: a, lines: map[string]*line{}, kick: make(chan struct{}, 1)}
 }
 
-// set replaces the receivers. Their pauses end: a new setting may have mended one.
+// set replaces the receivers. Their pauses end, since a new setting may have mended
+// one; not those that a receiver has asked for.
 func (o *outbox) set(receivers []Receiver) {
 	o.mu.Lock()
 	o.receivers = map[string]Receiver{}
 	for _, r := range receivers {
 		o.receivers[r.Name()] = r
 		if l := o.lines[r.Name()]; l != nil {
-			l.notUntil = time.Time{}
+			if !l.asked {
+				l.notUntil = time.Time{}
+			}
 		} else {
 			o.lines[r.Name()] = &line{told: true}
 		}
@@ -193,7 +197,7 @@ func (o *outbox) one(ctx context.Context, name string, r Receiver, d Delivery) (
 		d.DoneAt, d.Error = now, err.Error()
 		o.a.o.Log.ErrorContext(ctx, "message was given up", "task", name, "err", err)
 	default:
-		d.NextAt, d.Error = now.Add(backoff(o.a.o.Backoff, d.Attempts)), err.Error()
+		d.NextAt, d.Error = now.Add(max(backoff(o.a.o.Backoff, d.Attempts), asked(err))), err.Error()
 	}
 	// Delivered but not stored means that it goes out again, with the same id.
 	if saveErr := o.a.store.SaveDelivery(context.WithoutCancel(ctx), d); saveErr != nil {
@@ -248,7 +252,8 @@ func (o *outbox) account(ctx context.Context, name string, err error, now time.T
 			l.since = now
 			l.told = false
 		}
-		l.notUntil = now.Add(backoff(o.a.o.Backoff, l.fails))
+		l.notUntil = now.Add(max(backoff(o.a.o.Backoff, l.fails), asked(err)))
+		l.asked = asked(err) > 0
 		since = l.since
 		if !l.told && now.Sub(l.since) >= o.a.o.DownAfter {
 			l.told, tell = true, true

@@ -221,6 +221,15 @@ func (a *App) receiver(ctx context.Context, r settings.Receiver) (alert.Receiver
 			return nil, err
 		}
 		return alert.NewWebhook(r.Name, url, alert.WebhookOptions{Key: key, Now: a.o.Now})
+	case settings.ReceiverSlack, settings.ReceiverTeams:
+		address, err := resolve(r.URLRef)
+		if err != nil {
+			return nil, err
+		}
+		if r.Kind == settings.ReceiverSlack {
+			return alert.NewSlack(r.Name, address, alert.ChatOptions{Now: a.o.Now})
+		}
+		return alert.NewTeams(r.Name, address, alert.ChatOptions{Now: a.o.Now})
 	case settings.ReceiverEmail:
 		password, err := resolve(r.Password)
 		if err != nil {

@@ -133,6 +133,26 @@ func TestExampleOfThePlanIsReadWhole(t *testing.T) {
 	}
 }
 
+func TestAddressOfAChatIsAReference(t *testing.T) {
+	s, faults := Parse("/etc/muster/muster.yaml", []byte(`receivers:
+  - { name: chat, kind: slack, url: { secret: slack-hook } }
+  - { url: { file: teams-hook }, name: team, kind: teams }
+`), Options{})
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	want := []Receiver{
+		{Name: "chat", Kind: ReceiverSlack, URLRef: Ref{Secret: "slack-hook"}, StartTLS: "required"},
+		{Name: "team", Kind: ReceiverTeams, URLRef: Ref{File: "/etc/muster/teams-hook"}, StartTLS: "required"},
+	}
+	if d := cmp.Diff(want, s.Receivers); d != "" {
+		t.Errorf("receivers (-want +got):\n%s", d)
+	}
+	if got := s.SecretNames(); !slices.Equal(got, []string{"slack-hook"}) {
+		t.Errorf("secrets %v", got)
+	}
+}
+
 func TestEmptyFileMeansDefaults(t *testing.T) {
 	for _, text := range []string{"", "# nothing\n", "---\n", "scopes:\ncredentials:\nalerts:\n"} {
 		s, faults := Parse("muster.yaml", []byte(text), Options{})
@@ -253,7 +273,7 @@ func TestTemplateShowsEveryKeyWithItsDefault(t *testing.T) {
 	if faults != nil {
 		t.Fatalf("%v\n%s", faults, uncommented)
 	}
-	if shown.Key == "" || len(shown.Receivers) != 3 || len(shown.Alerts) != 2 || shown.Scopes[0].Site == "" || len(shown.Credentials[1].For) == 0 || !shown.Scopes[0].Source.IsValid() {
+	if shown.Key == "" || len(shown.Receivers) != 5 || len(shown.Alerts) != 2 || shown.Scopes[0].Site == "" || len(shown.Credentials[1].For) == 0 || !shown.Scopes[0].Source.IsValid() {
 		t.Errorf("not all keys were uncommented:\n%s", uncommented)
 	}
 	if shown.Scopes[0].Timeouts.WithDefaults() != (collector.Limits{}).WithDefaults() {

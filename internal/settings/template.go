@@ -193,6 +193,8 @@ scopes:
 #   - { name: journal, kind: log }
 #   - { name: ops, kind: webhook, url: "https://hooks.example.net/muster", signing_key: { secret: ops-hook } }
 #   - { name: mail, kind: email, to: [noc@example.net], from: muster@example.net, server: "mail.example.net:587", starttls: required }
+#   - { name: chat, kind: slack, url: { secret: slack-hook } }    # an incoming webhook; its address is a secret
+#   - { name: team, kind: teams, url: { secret: teams-hook } }    # a workflow: When a Teams webhook request is received
 
 # alerts:
 #   - { kinds: [unreachable, backup-failed, host-key-changed, login-rejected], to: [ops] }

@@ -55,7 +55,14 @@ const (
 	ReceiverLog     = "log"
 	ReceiverWebhook = "webhook"
 	ReceiverEmail   = "email"
+	ReceiverSlack   = "slack"
+	ReceiverTeams   = "teams"
 )
+
+// receiverKinds are all of them.
+func receiverKinds() []string {
+	return []string{ReceiverLog, ReceiverWebhook, ReceiverEmail, ReceiverSlack, ReceiverTeams}
+}
 
 // Receiver is where alerts are delivered.
 type Receiver struct {
@@ -63,7 +70,7 @@ type Receiver struct {
 	Kind string
 
 	URL        string // webhook; empty where URLRef says it
-	URLRef     Ref    // of an address that is a secret itself
+	URLRef     Ref    // of an address that is a secret itself; a chat's always is
 	SigningKey Ref    // of the HMAC of what is sent; zero: unsigned
 
 	To       []string // email
@@ -174,6 +181,8 @@ var receiverTakes = map[string]struct {
 	ReceiverLog:     {nil, 0},
 	ReceiverWebhook: {[]string{"url", "signing_key"}, 1},
 	ReceiverEmail:   {[]string{"to", "from", "server", "starttls", "user", "password"}, 3},
+	ReceiverSlack:   {[]string{"url"}, 1},
+	ReceiverTeams:   {[]string{"url"}, 1},
 }
 
 func (r *reader) receiver(n ast.Node, path string) Receiver {
@@ -190,8 +199,8 @@ func (r *reader) receiver(n ast.Node, path string) Receiver {
 	}
 	if !r.mapping(n, path, map[string]field{
 		"name":        func(n ast.Node, path string) { r.name(n, path, &v.Name) },
-		"kind":        func(n ast.Node, path string) { r.oneOf(n, path, &v.Kind, ReceiverLog, ReceiverWebhook, ReceiverEmail) },
-		"url":         keep("url", r.webhookURL(&v)),
+		"kind":        func(n ast.Node, path string) { r.oneOf(n, path, &v.Kind, receiverKinds()...) },
+		"url":         keep("url", func(ast.Node, string) {}), // read below: what it may be hangs on kind
 		"signing_key": keep("signing_key", r.ref(&v.SigningKey)),
 		"to": keep("to", func(n ast.Node, path string) {
 			r.list(n, path, func(n ast.Node, path string) {
@@ -210,12 +219,17 @@ func (r *reader) receiver(n ast.Node, path string) Receiver {
 		r.missing(n, path, before, "a receiver is a map with name and kind")
 		return v
 	}
+	if at, ok := given["url"]; ok {
+		if r.receiverURL(at, path+".url", &v); r.value(at, path) == nil {
+			delete(given, "url") // nothing was written
+		}
+	}
 	if v.Name == "" {
 		r.missing(n, path, before, "the receiver has no name")
 	}
 	takes, ok := receiverTakes[v.Kind]
 	if !ok {
-		r.missing(n, path, before, "the receiver has no kind. It can be log, webhook, email")
+		r.missing(n, path, before, "the receiver has no kind. It can be "+words(receiverKinds()))
 		return v
 	}
 	for key, at := range given {
@@ -241,27 +255,28 @@ func listed(keys []string) string {
 	return ", " + words(keys)
 }
 
-// webhookURL reads an address, or a reference to one: that of a chat's webhook
-// is a secret. It is never quoted.
-func (r *reader) webhookURL(v *Receiver) field {
-	return func(n ast.Node, path string) {
-		if _, ok := r.value(n, path).(ast.MapNode); ok {
-			r.ref(&v.URLRef)(n, path)
-			return
-		}
-		text, ok := r.text(n, path)
-		if !ok {
-			return
-		}
-		u, err := url.Parse(text)
-		switch {
-		case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-			r.fault(n, path, "this is no address of a web server. Write https://host/path")
-		case u.User != nil:
-			r.fault(n, path, "this address holds a password. Write url: { secret: NAME } and store the whole address with \"muster secret set NAME\"")
-		default:
-			v.URL = text
-		}
+// receiverURL reads an address, or a reference to one. That of a chat's webhook is
+// always a reference: whoever knows it can write there. It is never quoted.
+func (r *reader) receiverURL(n ast.Node, path string, v *Receiver) {
+	chat := v.Kind == ReceiverSlack || v.Kind == ReceiverTeams
+	if _, ok := r.value(n, path).(ast.MapNode); ok {
+		r.ref(&v.URLRef)(n, path)
+		return
+	}
+	text, ok := r.text(n, path)
+	if !ok {
+		return
+	}
+	u, err := url.Parse(text)
+	switch {
+	case chat:
+		r.fault(n, path, "whoever knows this address can write to the channel, so it is a secret. Store it with \"muster secret set NAME\" and write url: { secret: NAME }")
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		r.fault(n, path, "this is no address of a web server. Write https://host/path")
+	case u.User != nil:
+		r.fault(n, path, "this address holds a password. Write url: { secret: NAME } and store the whole address with \"muster secret set NAME\"")
+	default:
+		v.URL = text
 	}
 }
 
