@@ -185,3 +185,34 @@ func TestDevicesThatDoNotAnswerKeepNobodyWaiting(t *testing.T) {
 		t.Errorf("logins %v, want one", b.logins)
 	}
 }
+
+// A device that offers no way in for the credential has seen no password.
+func TestLoginThatSentNothingIsNoRejectedPassword(t *testing.T) {
+	b := newBench(t)
+	b.credential("noc", "right")
+	b.a.open = func(_ context.Context, t collector.Target, _ cli.Dialogue, o cli.Options) (opened, error) {
+		b.logins = append(b.logins, t.Device)
+		o.Attempt("publickey", false)
+		return opened{}, &collector.Error{Device: t.Device, Step: collector.StepLogin, Kind: collector.ErrLoginRejected}
+	}
+	for range 3 {
+		run := b.a.Begin()
+		for _, name := range []string{"a", "b"} {
+			dev, known := Device{}, false
+			for _, d := range b.m.devices {
+				if d.Name == name {
+					dev, known = *d, true
+				}
+			}
+			if !known {
+				dev = b.device(name, nil)
+			}
+			if got := b.kind(run, dev); got != collector.ErrLoginRejected {
+				t.Errorf("%s: kind %q, want login-rejected", name, got)
+			}
+		}
+	}
+	if n := b.m.count(EventCredentialStopped); n != 0 || len(b.logins) != 6 {
+		t.Errorf("%d events credential-stopped after %d logins; want none after 6", n, len(b.logins))
+	}
+}

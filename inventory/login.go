@@ -150,12 +150,11 @@ func (l *login) stopped(c candidate) error {
 
 // dial opens one session and says how many passwords the device refused in it.
 func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
-	refused, told, inside := 0, false, false
+	refused, inside := 0, false
 	var shown collector.HostKey
 	rec := recorder{now: l.a.o.Now}
 	o := l.o
 	o.Attempt = func(method string, accepted bool) {
-		told = true
 		switch {
 		case accepted || method == "publickey" || method == "none":
 		case inside: // by a further connection of the session
@@ -205,8 +204,6 @@ func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
 		}
 	case errors.Is(err, collector.ErrEnableRejected) && refused == 0:
 		refused++
-	case errors.Is(err, collector.ErrLoginRejected) && !told && !c.Password.Empty():
-		refused++ // it did not tell by which method: assume the one that costs
 	}
 	return opened{}, refused, err
 }

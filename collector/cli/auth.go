@@ -75,7 +75,9 @@ func (a *authenticator) next(m *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 	}
 	has := func(method string) bool {
 		want := a.c.o.Method
-		return slices.Contains(m.AllowedMethods, method) && (want == "" || want == method)
+		// A method that the device does not offer any more is no reason to give up:
+		// nothing has left yet.
+		return slices.Contains(m.AllowedMethods, method) && (want == "" || want == method || !slices.Contains(m.AllowedMethods, want))
 	}
 	secret := !a.c.t.Credential.Password.Empty() && !a.sent
 	switch {
@@ -88,7 +90,7 @@ func (a *authenticator) next(m *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 			a.sent = true
 			return a.c.t.Credential.Password.Reveal(), nil
 		}), nil
-	case secret && has(methodInteractive) && (a.c.o.Method != "" || !slices.Contains(m.AllowedMethods, methodPassword)):
+	case secret && has(methodInteractive) && (a.c.o.Method == methodInteractive || !slices.Contains(m.AllowedMethods, methodPassword)):
 		a.current = methodInteractive
 		return ssh.KeyboardInteractive(a.answer), nil
 	}
@@ -118,6 +120,7 @@ func (a *authenticator) judge(m *ssh.ClientAuthContext) error {
 		a.c.attempt(method, false)
 		return a.rejected(method)
 	}
+	a.c.attempt(method, false) // no password has left, but the device saw a round fail
 	return a.c.fail(collector.StepLogin, collector.ErrLoginRejected, []byte(a.done),
 		fmt.Sprintf("Let account %s log in to %s with a single password question, or with a key", collector.Escape(a.c.t.Credential.User), a.c.name()), errNoAnswer)
 }

@@ -91,7 +91,10 @@ func TestLogin(t *testing.T) {
 		"key refused, then password":         {&device{users: otherPub, password: true}, creds{key: key, password: true}, "password", "publickey- password+", "", ""},
 		"key first":                          {&device{users: pub, password: true}, creds{key: key, password: true}, "publickey", "publickey+", "", ""},
 		"only the method that worked":        {&device{users: pub, password: true}, creds{key: key, password: true, method: "password"}, "password", "password+", "", ""},
-		"the method is not offered":          {&device{users: pub}, creds{key: key, password: true, method: "password"}, "", "", collector.ErrLoginRejected, "it offers publickey"},
+		"the method is not offered any more": {&device{users: pub}, creds{key: key, password: true, method: "password"}, "publickey", "publickey+", "", ""},
+		"the way of the password changed":    {&device{asks: asking([]string{"Password: "})}, creds{password: true, method: "password"}, "keyboard-interactive", "keyboard-interactive+", "", ""},
+		"the key is not asked for any more":  {&device{password: true, asks: asking([]string{"Password: "})}, creds{key: key, password: true, method: "publickey"}, "password", "password+", "", ""},
+		"the key that worked is refused":     {&device{users: otherPub, password: true}, creds{key: key, password: true, method: "publickey"}, "", "publickey-", collector.ErrLoginRejected, "Add the public key"},
 		"passphrase missing":                 {&device{users: lockedPub}, creds{key: locked}, "", "", collector.ErrNeedsCredential, "passphrase"},
 		"passphrase wrong":                   {&device{users: lockedPub}, creds{key: locked, pass: "nope"}, "", "", collector.ErrNeedsCredential, "passphrase"},
 		"no key at all":                      {&device{users: pub}, creds{key: secret.New("garbage")}, "", "", collector.ErrNeedsCredential, "PEM or OpenSSH"},
@@ -102,11 +105,11 @@ func TestLogin(t *testing.T) {
 			return errDenied
 		}}, pw, "", "keyboard-interactive-", collector.ErrLoginRejected, "muster device retry"},
 		"asked a second time": {&device{asks: asking([]string{"Password: "}, []string{"Password: "})}, pw, "", "keyboard-interactive-", collector.ErrLoginRejected, "muster device retry"},
-		"several questions":   {&device{asks: asking([]string{"Password: ", "Token: "})}, pw, "", "", collector.ErrLoginRejected, "single password question"},
-		"an echoing question": {&device{asks: asking([]string{"+Password: "})}, pw, "", "", collector.ErrLoginRejected, "single password question"},
-		"another question":    {&device{asks: asking([]string{"Verification code: "})}, pw, "", "", collector.ErrLoginRejected, "single password question"},
-		"a one-time password": {&device{asks: asking([]string{"One-time password (OATH): "})}, pw, "", "", collector.ErrLoginRejected, "single password question"},
-		"a new password":      {&device{asks: asking([]string{"New password: "})}, pw, "", "", collector.ErrLoginRejected, "single password question"},
+		"several questions":   {&device{asks: asking([]string{"Password: ", "Token: "})}, pw, "", "keyboard-interactive-", collector.ErrLoginRejected, "single password question"},
+		"an echoing question": {&device{asks: asking([]string{"+Password: "})}, pw, "", "keyboard-interactive-", collector.ErrLoginRejected, "single password question"},
+		"another question":    {&device{asks: asking([]string{"Verification code: "})}, pw, "", "keyboard-interactive-", collector.ErrLoginRejected, "single password question"},
+		"a one-time password": {&device{asks: asking([]string{"One-time password (OATH): "})}, pw, "", "keyboard-interactive-", collector.ErrLoginRejected, "single password question"},
+		"a new password":      {&device{asks: asking([]string{"New password: "})}, pw, "", "keyboard-interactive-", collector.ErrLoginRejected, "single password question"},
 		"none":                {&device{config: func(c *ssh.ServerConfig) { c.NoClientAuth = true }}, pw, "none", "none+", "", ""},
 	}
 	for name, tt := range tests {

@@ -34,7 +34,7 @@ type Options struct {
 	// Progress is called at the start of every step.
 	Progress func(step collector.Step, detail string)
 	// Method is the authentication method that worked last, see [Session.Method].
-	// If set, only that one is tried.
+	// If set, only that one is tried, unless the device does not offer it any more.
 	Method string
 	// Attempt is called with the outcome of every login attempt: method is
 	// "publickey", "password", "keyboard-interactive", "none" or "enable". A
