@@ -117,6 +117,12 @@ func TestFactsOfEachPlatform(t *testing.T) {
 			}},
 			map[string]string{"model": "ASA5516", "version": "9.16(4)", "serial": "JMX11112222"},
 		},
+		"a RouterBOARD": {
+			"mikrotik_routeros",
+			snmp.System{Descr: "RouterOS RB4011iGS+"},
+			fakeAgent{cells: map[string]string{"1.3.6.1.4.1.14988.1.1.4.4.0": "7.15.2", "1.3.6.1.4.1.14988.1.1.7.3.0": "HE611112222"}},
+			map[string]string{"model": "RB4011iGS+", "version": "7.15.2", "serial": "HE611112222"},
+		},
 		"a FortiGate pair": {
 			"fortinet_fortios",
 			snmp.System{},

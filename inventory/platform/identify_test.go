@@ -25,6 +25,8 @@ func TestAgentsAreIdentified(t *testing.T) {
 		"IOS-XE of a word":       {"1.3.6.1.4.1.9.1.1707", "Cisco IOS Software, ISR Software (X86_64_LINUX_IOSD-UNIVERSALK9-M), Version 15.5(3)S, RELEASE SOFTWARE (fc6)", "cisco_iosxe", true},
 		"IOS-XE 3":               {"1.3.6.1.4.1.9.1.1208", "Cisco IOS Software, IOS-XE Software (PPC_LINUX_IOSD-ADVENTERPRISEK9-M), Version 15.1(3)S2, RELEASE SOFTWARE (fc1)", "cisco_iosxe", true},
 		"IOS-XR is neither":      {"1.3.6.1.4.1.9.1.1762", "Cisco IOS XR Software (Cisco ASR9K Series),  Version 6.1.2[Default]", "", false},
+		"RouterOS":               {"1.3.6.1.4.1.14988.1", "RouterOS RB4011iGS+", "mikrotik_routeros", true},
+		"SwOS is not":            {"1.3.6.1.4.1.14988.2", "CSS326-24G-2S+ SwOS v2.18", "", false},
 		"ASA":                    {"1.3.6.1.4.1.9.1.1194", "Cisco Adaptive Security Appliance Version 9.8(2)", "cisco_asa", true},
 		"another number space":   {"1.3.6.1.4.1.9.12.3.1.3.1", "Cisco IOS Software, C2960 Software (C2960-LANBASEK9-M), Version 12.2", "", false},
 		"NX-OS":                  {"1.3.6.1.4.1.9.12.3.1.3.1955", "Cisco NX-OS(tm) nxos.9.3.8.bin, Software (nxos), Version 9.3(8), RELEASE SOFTWARE Copyright (c) 2002-2021", "cisco_nxos", true},
@@ -78,6 +80,20 @@ func TestFixturesAreIdentified(t *testing.T) {
 				t.Errorf("%s: Prove() = %+v, %v, where %q is answered", f.def.Name, m, err, command)
 			}
 		})
+	}
+}
+
+// RouterOS has one sysObjectID for all: the version that the agent tells decides.
+func TestRouterOSIsToldByItsVersion(t *testing.T) {
+	s := definitions(t)
+	for version, want := range map[string]string{"7.15.2": "mikrotik_routeros", "6.49.10": "mikrotik_routeros6", "": "mikrotik_routeros"} {
+		values := map[string]string{}
+		if version != "" {
+			values["1.3.6.1.4.1.14988.1.1.4.4.0"] = version
+		}
+		if m := s.Identify(snmp.System{ObjectID: "1.3.6.1.4.1.14988.1", Descr: "RouterOS CHR"}, values); m.Platform == nil || m.Platform.Name != want {
+			t.Errorf("version %q: %+v, want %s", version, m, want)
+		}
 	}
 }
 
@@ -173,6 +189,8 @@ func TestPlatformIsProvedOverSSH(t *testing.T) {
 		"IOS":               {map[string]string{"show version": "Cisco IOS Software, C2960X Software (C2960X-UNIVERSALK9-M), Version 15.2(7)E4, RELEASE SOFTWARE (fc2)\n"}, "cisco_ios"},
 		"IOS-XE":            {map[string]string{"show version": "Cisco IOS XE Software, Version 17.09.04a\nCisco IOS Software [Cupertino], Catalyst L3 Switch Software (CAT9K_IOSXE), Version 17.9.4a, RELEASE SOFTWARE (fc3)\n"}, "cisco_iosxe"},
 		"IOS-XE 3":          {map[string]string{"show version": "Cisco IOS Software, IOS-XE Software, Catalyst L3 Switch Software (CAT3K_CAA-UNIVERSALK9-M), Version 03.06.08E\n"}, "cisco_iosxe"},
+		"RouterOS":          {map[string]string{"/system resource print": "                   uptime: 14w1d19h\n                  version: 7.15.2 (stable)\n"}, "mikrotik_routeros"},
+		"RouterOS 6":        {map[string]string{"/system resource print": "             uptime: 1w\n            version: 6.49.10 (long-term)\n"}, "mikrotik_routeros6"},
 		"ASA":               {map[string]string{"show version": "\nCisco Adaptive Security Appliance Software Version 9.12(4)67 \nSSP Operating System Version 2.6(1.272)\n"}, "cisco_asa"},
 		"NX-OS":             {map[string]string{"show version": "Cisco Nexus Operating System (NX-OS) Software\nHardware\n  cisco Nexus9300 C93180YC-FX3H Chassis \n"}, "cisco_nxos"},
 		"EOS":               {map[string]string{"show version": "Arista DCS-7050SX3-48YC8\nHardware version:      11.02\n"}, "arista_eos"},
