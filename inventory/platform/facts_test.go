@@ -123,6 +123,12 @@ func TestFactsOfEachPlatform(t *testing.T) {
 			fakeAgent{cells: map[string]string{"1.3.6.1.4.1.14988.1.1.4.4.0": "7.15.2", "1.3.6.1.4.1.14988.1.1.7.3.0": "HE611112222"}},
 			map[string]string{"model": "RB4011iGS+", "version": "7.15.2", "serial": "HE611112222"},
 		},
+		"an AOS-CX switch": {
+			"aruba_aoscx",
+			snmp.System{Descr: "HPE ANW JL658A 6300M 24SFP+ 4SFP56 Swch FL.10.16.1006"},
+			fakeAgent{columns: map[string]map[string]string{entClass: {"1": "3", "2": "3"}, entSerial: {"1": "SG11AAAA", "2": "SG22BBBB"}}},
+			map[string]string{"model": "JL658A", "version": "FL.10.16.1006", "serial": "SG11AAAA", "serials": "SG11AAAA,SG22BBBB"},
+		},
 		"a FortiGate pair": {
 			"fortinet_fortios",
 			snmp.System{},
