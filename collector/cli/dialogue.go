@@ -7,7 +7,7 @@ import "regexp"
 // this package knows a platform's name.
 type Dialogue struct {
 	Login    []Question     // questions between authentication and the first prompt, and inside commands
-	Prompt   *regexp.Regexp // the general shape of a prompt, matched on the last line; the session learns the exact one
+	Prompt   *regexp.Regexp // the general shape of a prompt, matched on the last line; the session learns the exact one. A group takes the number in it that counts commands
 	Enable   Enable
 	Paging   []string       // settings of the session that turn paging off, in order; all are sent
 	Pager    *regexp.Regexp // what a pager prints, matched on the last line; nil: the platform has none

@@ -138,8 +138,8 @@ func (s *Session) learnPrompt(ctx context.Context) error {
 				return err
 			}
 			candidate = nil
-		case candidate != nil && bytes.Equal(candidate, s.con.line) && s.nothingBut(candidate):
-			s.prompt = learn(candidate)
+		case candidate != nil && s.again(candidate) && s.nothingBut(candidate):
+			s.prompt = learnAs(candidate, s.d.Prompt)
 			s.con.lines = nil
 			s.atPrompt.Store(true)
 			return nil
@@ -153,6 +153,13 @@ func (s *Session) learnPrompt(ctx context.Context) error {
 				"Report the last lines: the device does not show the same prompt twice", nil)
 		}
 	}
+}
+
+// again reports whether the last line is that prompt once more; its count of
+// commands may have gone on.
+func (s *Session) again(candidate []byte) bool {
+	p := learnAs(candidate, s.d.Prompt)
+	return bytes.Equal(candidate, s.con.line) || p.counts && p.is(s.con.line)
 }
 
 // nothingBut reports whether all that was printed since the empty line is that
@@ -290,7 +297,7 @@ func (s *Session) enable(ctx context.Context) error {
 			if asked {
 				s.c.attempt("enable", true)
 			}
-			s.prompt = learn(s.con.line)
+			s.prompt = learnAs(s.con.line, s.d.Prompt)
 			s.con.lines = nil
 			s.atPrompt.Store(true)
 			return nil

@@ -98,6 +98,54 @@ func TestLearnedPrompt(t *testing.T) {
 	}
 }
 
+// EXOS numbers its prompts. The number is no part of what is learned, the rest is.
+func TestPromptThatCountsIsLearned(t *testing.T) {
+	shape := regexp.MustCompile(`^(?:\* )?(?:Slot-\d+ )?[\w.\-]+\.(\d+) [#>] ?$`)
+	p := learnAs([]byte("* Slot-1 x440.9 # "), shape)
+	if p.name != "x440" {
+		t.Errorf("name %q", p.name)
+	}
+	for line, want := range map[string]bool{
+		"* Slot-1 x440.9 # ": true, "* Slot-1 x440.10 # ": true, "* Slot-1 x440.1234 # ": true,
+		"* Slot-1 x440. # ": false, "* Slot-1 x440.10 > ": false, "Slot-1 x440.10 # ": false, "* Slot-1 x440.10 # show": false, "* Slot-1 x440.1x # ": false,
+	} {
+		if p.is([]byte(line)) != want {
+			t.Errorf("%q is the prompt: %t, want %t", line, !want, want)
+		}
+	}
+	if p := learnAs([]byte("x440.9 # "), regexp.MustCompile(`^\S+ # $`)); p.counts || p.is([]byte("x440.10 # ")) {
+		t.Error("a shape without a group counts")
+	}
+}
+
+func TestAnswersEndAtThePromptWithTheNextNumber(t *testing.T) {
+	t.Parallel()
+	d := (&device{shell: func(tt *tty) {
+		for n := 1; ; n++ {
+			tt.puts(fmt.Sprintf("* x440.%d # ", n))
+			l, ok := tt.line()
+			if !ok {
+				return
+			}
+			if l != "" {
+				tt.puts("# Module vlan configuration.\r\ncreate vlan users\r\nx440.2 # is a note\r\n")
+			}
+		}
+	}}).start(t)
+	dialogue := plainDialogue()
+	dialogue.Prompt = regexp.MustCompile(`^(?:\* )?[\w.\-]+\.(\d+) [#>] ?$`)
+	s := mustOpen(t, d.target(), dialogue, Options{})
+	for range 3 {
+		out, err := s.Run(t.Context(), "show configuration")
+		if want := "# Module vlan configuration.\ncreate vlan users\nx440.2 # is a note\n"; err != nil || string(out.Text) != want {
+			t.Errorf("Run() = %q, %v", out.Text, err)
+		}
+	}
+	if s.Hostname() != "x440" {
+		t.Errorf("Hostname() = %q", s.Hostname())
+	}
+}
+
 func FuzzPrompt(f *testing.F) {
 	f.Add("core1# ", "core1(config)# ")
 	f.Add("FGT-01 (global) # ", "FGT-01 # ")

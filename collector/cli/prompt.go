@@ -16,6 +16,9 @@ type prompt struct {
 	end  string // the last character
 	gap  bool   // a blank stands behind it: without, a line that only begins like the prompt was cut there
 	name string // of the device
+	// counts: digits stand between base and end that count commands, so they are
+	// others each time.
+	counts bool
 }
 
 // promptEnds are the characters that a prompt may end in.
@@ -46,6 +49,31 @@ func learn(line []byte) prompt {
 	return p
 }
 
+// learnAs is learn for a platform whose prompts have a shape. Its group, if there
+// is one, takes the number by which the prompt counts commands ("sw1.4 # ").
+func learnAs(line []byte, shape *regexp.Regexp) prompt {
+	p := learn(line)
+	if shape == nil || shape.NumSubexp() != 1 {
+		return p
+	}
+	m := shape.FindSubmatchIndex(line)
+	if m == nil || m[2] < 0 || countOf(line[m[2]:]) != m[3]-m[2] {
+		return p
+	}
+	counting := p
+	counting.base, counting.counts = string(line[:m[2]]), true
+	if words := hostPart.FindAllString(counting.base, -1); len(words) > 0 {
+		counting.name = strings.TrimRight(words[len(words)-1], ".")
+	}
+	if !counting.is(line) {
+		return p
+	}
+	return counting
+}
+
+// countOf is the number of digits that line begins with.
+func countOf(line []byte) int { return len(line) - len(bytes.TrimLeft(line, "0123456789")) }
+
 // hostName is the device's name in "name", "user@name", "RP/0/CPU0:name",
 // "[user@name]" and "<name>".
 func hostName(base string) string {
@@ -69,6 +97,13 @@ func (p prompt) length(line []byte) int {
 		return 0
 	}
 	n := len(p.base)
+	if p.counts {
+		digits := countOf(line[n:])
+		if digits == 0 {
+			return 0
+		}
+		n += digits
+	}
 	for n < len(line) {
 		rest := line[n:]
 		open := 0

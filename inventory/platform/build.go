@@ -161,7 +161,7 @@ func (d *decoder) cli(n, top node, def *Definition) {
 		return
 	}
 	c := &def.rules.cli
-	c.prompt = d.pattern(n.get("prompt"), "prompt", demand{start: true, end: true, groups: 0})
+	c.prompt = d.pattern(n.get("prompt"), "prompt", demand{start: true, end: true, groups: -1})
 	if n.get("prompt").kind == isNothing {
 		d.fault(n, "prompt is missing in cli")
 	}
