@@ -216,3 +216,46 @@ func TestLoginThatSentNothingIsNoRejectedPassword(t *testing.T) {
 		t.Errorf("%d events credential-stopped after %d logins; want none after 6", n, len(b.logins))
 	}
 }
+
+func TestSecretThatTheFirstLoginFoundChangedIsUsedByThoseThatWaited(t *testing.T) {
+	b := newBench(t)
+	b.credential("noc", "old")
+	first, second := b.device("first", nil), b.device("second", nil)
+	begun, waits := make(chan struct{}), make(chan struct{})
+	b.a.reach = func(_ context.Context, t collector.Target) error {
+		if t.Device == "second" {
+			close(waits) // it has its credential, and goes to the gate now
+		}
+		return nil
+	}
+	b.accepts = func(device string, c collector.Credential) bool {
+		if c.Password.Reveal() == "new" {
+			return true
+		}
+		if device == "first" {
+			close(begun)
+			<-waits
+			b.credential("noc", "new")
+		}
+		return false
+	}
+	run := b.a.Begin()
+	ended := make(chan error)
+	go func() {
+		s, _, err := run.Open(t.Context(), first, cli.Dialogue{}, cli.Options{})
+		if s != nil {
+			_ = s.Close()
+		}
+		ended <- err
+	}()
+	<-begun
+	if err := b.try(run, second); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if b.rejected["first"] != 1 || b.rejected["second"] != 0 {
+		t.Errorf("rejected %v, want the first login alone", b.rejected)
+	}
+}

@@ -87,6 +87,10 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 		return nil, err
 	}
 	defer func() { g.leave(alone) }()
+	// The login that this one waited for may have found a changed secret.
+	if now, err := l.net.resolve(ctx, c.Name); err == nil {
+		c = candidate{now, l.a.digest(now)}
+	}
 	land, err := l.a.flights.take(ctx, c.Name)
 	if err != nil {
 		return nil, err
