@@ -220,21 +220,26 @@ func (d *Devices) Add(ctx context.Context, n NewDevice, by string) (Device, erro
 		if dev.Name, err = uniqueName(tx, base, 0); err != nil {
 			return err
 		}
-		if err := tx.PutDevice(&dev); err != nil {
-			return err
-		}
-		if err := tx.Observe(dev.ID, Observation{At: d.o.Now(), Via: ViaSSH, Addr: addr}); err != nil {
-			return err
-		}
-		if err := emit(tx, d.o.Now(), EventDeviceNew, dev, "", nil); err != nil {
-			return err
-		}
-		return tx.Audit(d.o.Now(), by, "device add", dev.Name, addr.String())
+		return d.enter(tx, &dev, by, "device add")
 	})
 	if err != nil {
 		return Device{}, err
 	}
 	return d.reviewed(ctx, dev.ID)
+}
+
+// enter puts a device into the inventory that a person names.
+func (d *Devices) enter(tx Tx, dev *Device, by, action string) error {
+	if err := tx.PutDevice(dev); err != nil {
+		return err
+	}
+	if err := tx.Observe(dev.ID, Observation{At: d.o.Now(), Via: ViaSSH, Addr: dev.Address}); err != nil {
+		return err
+	}
+	if err := emit(tx, d.o.Now(), EventDeviceNew, *dev, "", nil); err != nil {
+		return err
+	}
+	return tx.Audit(d.o.Now(), by, action, dev.Name, dev.Address.String())
 }
 
 // reviewed returns a device after finding out what stands in its way.

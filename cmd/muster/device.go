@@ -18,6 +18,7 @@ type deviceCmd struct {
 	List      deviceListCmd    `cmd:"" help:"List devices."`
 	Show      deviceShowCmd    `cmd:"" help:"Show all that is known of one."`
 	Add       deviceAddCmd     `cmd:"" help:"Add a device by its address, e.g. one without SNMP."`
+	Import    deviceImportCmd  `cmd:"" help:"Add and change the devices of a CSV file, or of a router.db."`
 	Set       deviceSetCmd     `cmd:"" help:"Decide something about one device."`
 	AcceptKey deviceAcceptCmd  `cmd:"" help:"Accept the SSH host keys that devices showed last."`
 	Retry     deviceRetryCmd   `cmd:"" help:"Forget rejected logins, so that the credentials are tried again."`

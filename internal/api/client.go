@@ -202,6 +202,11 @@ func (c *Client) AddDevice(ctx context.Context, a DeviceAdd) (d Device, err erro
 	return d, c.call(ctx, "POST", path("devices"), nil, a, &d)
 }
 
+// Import adds and changes the devices that a file lists, or tells what it would do.
+func (c *Client) Import(ctx context.Context, i Import) (done inventory.Imported, err error) {
+	return done, c.call(ctx, "POST", path("import"), nil, i, &done)
+}
+
 // SetDevice changes what a person decides about a device.
 func (c *Client) SetDevice(ctx context.Context, name string, s DeviceSet) (d Device, err error) {
 	return d, c.call(ctx, "PATCH", path("devices", name), nil, s, &d)

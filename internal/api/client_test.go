@@ -27,6 +27,7 @@ func TestEveryRouteHasItsClientMethod(t *testing.T) {
 		"GET /v1/devices":                func(ctx context.Context, c *Client) error { _, err := c.Devices(ctx, "site:x", "y"); return err },
 		"GET /v1/devices/{name}":         func(ctx context.Context, c *Client) error { _, err := c.Device(ctx, odd); return err },
 		"POST /v1/devices":               func(ctx context.Context, c *Client) error { _, err := c.AddDevice(ctx, DeviceAdd{}); return err },
+		"POST /v1/import":                func(ctx context.Context, c *Client) error { _, err := c.Import(ctx, Import{}); return err },
 		"PATCH /v1/devices/{name}":       func(ctx context.Context, c *Client) error { _, err := c.SetDevice(ctx, odd, DeviceSet{}); return err },
 		"POST /v1/devices/{name}/retry":  func(ctx context.Context, c *Client) error { return c.RetryDevice(ctx, odd) },
 		"POST /v1/devices/{name}/retire": func(ctx context.Context, c *Client) error { return c.RetireDevice(ctx, odd) },

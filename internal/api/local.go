@@ -77,6 +77,14 @@ func (s *Server) acting(mux *router) {
 		}
 		return s.one(r.Context(), d)
 	}))
+	mux.HandleFunc("POST /v1/import", answer(func(r *http.Request) (any, error) {
+		var i Import
+		if err := body(r, &i); err != nil {
+			return nil, err
+		}
+		return s.devices.Import(r.Context(), i.File, inventory.ImportOptions{Apply: i.Apply, Format: inventory.ImportFormat(i.Format), Columns: i.Columns,
+			Credential: i.Credential, Site: i.Site}, by)
+	}))
 	mux.HandleFunc("PATCH /v1/devices/{name}", answer(func(r *http.Request) (any, error) {
 		var set DeviceSet
 		if err := body(r, &set); err != nil {

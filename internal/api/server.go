@@ -27,6 +27,7 @@ type Devices interface {
 	Show(ctx context.Context, key string) (inventory.Device, error)
 	FactsOf(ctx context.Context, id int64) (inventory.Facts, error)
 	Add(ctx context.Context, n inventory.NewDevice, by string) (inventory.Device, error)
+	Import(ctx context.Context, file []byte, o inventory.ImportOptions, by string) (inventory.Imported, error)
 	Set(ctx context.Context, key string, c inventory.Change, by string) (inventory.Device, error)
 	Retry(ctx context.Context, key, by string) (inventory.Device, error)
 	Replace(ctx context.Context, key, by string) (inventory.Device, error)

@@ -78,6 +78,20 @@ type DeviceAdd struct {
 	Site       string `json:"site,omitempty"`
 }
 
+// ImportLimit is how large a file to import may be, in bytes: as base64 it has to
+// fit into a body.
+const ImportLimit = 4 << 20
+
+// Import is the body of `device import`.
+type Import struct {
+	File       []byte   `json:"file"`
+	Format     string   `json:"format,omitempty"`     // csv, oxidized or rancid; empty: found out
+	Columns    []string `json:"columns,omitempty"`    // of a file without a header line
+	Credential string   `json:"credential,omitempty"` // of devices that are added, where the file has none
+	Site       string   `json:"site,omitempty"`       // likewise
+	Apply      bool     `json:"apply,omitempty"`      // do it; else only tell
+}
+
 // DeviceSet is the body of `device set`; nil fields stay as they are.
 type DeviceSet struct {
 	Name       *string   `json:"name,omitempty"`

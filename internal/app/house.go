@@ -189,6 +189,14 @@ func (d desk) Add(ctx context.Context, n inventory.NewDevice, by string) (invent
 	return d.Devices.Add(ctx, n, by)
 }
 
+// Import adds and changes the devices that a file lists.
+func (d desk) Import(ctx context.Context, file []byte, o inventory.ImportOptions, by string) (inventory.Imported, error) {
+	if err := d.there("", o.Credential); err != nil {
+		return inventory.Imported{}, err
+	}
+	return d.Devices.Import(ctx, file, o, by)
+}
+
 // Set stores what a person decides about one device.
 func (d desk) Set(ctx context.Context, key string, c inventory.Change, by string) (inventory.Device, error) {
 	var platformName, credential string
