@@ -41,15 +41,15 @@ func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventor
 		return c.Steps, err
 	}
 	begun := time.Now()
-	texts := map[string][]byte{}
-	size := 0
+	err = b.trust(ctx, rules, ground, &c)
+	parts, size := 0, 0
 	for _, t := range c.Texts {
-		texts[t.Part] = t.Raw
-		size += len(t.Raw)
+		if t.Note == "" {
+			parts, size = parts+1, size+len(t.Raw)
+		}
 	}
-	proofs, err := rules.Judge(texts, ground.LastGoodSize)
-	judged := collector.StepTime{Step: collector.StepJudge, TookMs: time.Since(begun).Milliseconds(), Detail: fmt.Sprintf("%d parts, %d bytes", len(texts), size)}
-	for _, p := range proofs {
+	judged := collector.StepTime{Step: collector.StepJudge, TookMs: time.Since(begun).Milliseconds(), Detail: fmt.Sprintf("%d bytes in %s", size, counted(parts, "part"))}
+	for _, p := range c.Proofs {
 		judged.Detail += fmt.Sprintf("; %s: %s (%s)", p.Part, p.Rule, collector.Escape(p.Seen))
 	}
 	if err != nil {
@@ -62,6 +62,25 @@ func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventor
 	return append(c.Steps, judged), err
 }
 
+// trust says, as a backup would, whether a capture can be trusted; its proofs are
+// kept in c.
+func (b *Backups) trust(ctx context.Context, rules rules, stand Ground, c *Capture) (err error) {
+	if err := b.allowWayBack(ctx, rules, &stand, c); err != nil {
+		return err
+	}
+	if c.Proofs, err = judge(rules, stand, c); err != nil || stand.Newest == 0 {
+		return err
+	}
+	previous, err := b.today(ctx, c.DeviceID, stand.Newest, rules)
+	if err != nil {
+		return fmt.Errorf("read version %d: %w", stand.Newest, err)
+	}
+	if e := swapped(rules, c.Device, &previous, derive(rules, b.key, c.Texts)); e != nil {
+		return e
+	}
+	return nil
+}
+
 // stepOf is a failure as a step of its own.
 func stepOf(err error) collector.StepTime {
 	var e *collector.Error
@@ -69,4 +88,11 @@ func stepOf(err error) collector.StepTime {
 		return collector.StepTime{Step: e.Step, Kind: e.Kind, Seen: e.Seen, Do: e.Do}
 	}
 	return collector.StepTime{Step: collector.StepEnd, Kind: collector.KindOf(err), Seen: collector.Escape(err.Error())}
+}
+
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }

@@ -482,3 +482,45 @@ func TestAnotherDevicesTextIsNoVersionOfThisOne(t *testing.T) {
 	h.want(backup.Unchanged, 4, of("r2", "2"))
 	h.sound()
 }
+
+func TestRehearsalJudgesAsABackupDoes(t *testing.T) {
+	bulk := strings.Repeat("bulk\n", 200)
+	small, large := config("hostname r1", "interface Gi1"), config("hostname r1", "interface Gi1", bulk)
+	tests := map[string]struct {
+		before []string
+		change func(*house)
+		text   string
+		want   collector.Kind
+	}{
+		"good":                         {nil, nil, small, ""},
+		"cut":                          {nil, nil, strings.TrimSuffix(small, "end\n"), collector.ErrProofMissing},
+		"nothing":                      {nil, nil, "\n", collector.ErrImplausible},
+		"an extra part is refused":     {[]string{small}, func(h *house) { delete(h.box().answers, "show vlan") }, small, ""},
+		"an extra part is blank":       {nil, func(h *house) { h.rules.parts[1].Optional = false; h.box().answers["show vlan"] = "\n" }, small, collector.ErrPartMissing},
+		"known from documents only":    {nil, func(h *house) { h.rules.evidence = platform.Declared }, small, collector.ErrProofMissing},
+		"much smaller":                 {[]string{large}, nil, small, collector.ErrImplausible},
+		"the way back to the approved": {[]string{small, large}, nil, small, ""},
+		"another device's":             {[]string{large}, nil, config("hostname r2", "interface Gi2", strings.Repeat("other\n", 200)), collector.ErrImplausible},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, "r1")
+			for _, text := range tt.before {
+				h.want(backup.Stored, h.versions()+1, text)
+			}
+			if tt.change != nil {
+				tt.change(h)
+			}
+			h.box().answers["show running-config"] = tt.text
+			steps, err := h.backups.Rehearse(t.Context(), nil, h.devices[0])
+			if got := collector.KindOf(err); got != tt.want || steps[len(steps)-1].Kind != tt.want {
+				t.Errorf("rehearsed: kind %q, steps %+v; want %q", got, steps, tt.want)
+			}
+			if r := h.take(tt.text); r.Kind != tt.want {
+				t.Errorf("took %+v, want kind %q", r, tt.want)
+			}
+		})
+	}
+}
+
+func (h *house) versions() int { return h.count("SELECT count(*) FROM version") }
