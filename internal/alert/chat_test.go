@@ -90,6 +90,13 @@ func slackLimits(p slackPayload) error {
 			if n < 1 || n > most {
 				return fmt.Errorf("a %s has %d characters", b.Type, n)
 			}
+			if inner, boxed := strings.CutPrefix(text.Text, "```\n"); boxed && text.Type == "mrkdwn" {
+				if inner, boxed = strings.CutSuffix(inner, "\n```"); !boxed || strings.Contains(inner, "```") {
+					return fmt.Errorf("a box that ends early: %q", text.Text)
+				}
+			} else if text.Type != "plain_text" {
+				return fmt.Errorf("markup outside a box: %q", text.Text)
+			}
 			bare := strings.NewReplacer("&amp;", "", "&lt;", "", "&gt;", "").Replace(text.Text)
 			if strings.ContainsAny(bare, "<>&\x1b") {
 				return fmt.Errorf("a %s is not escaped: %q", b.Type, text.Text)
@@ -110,6 +117,9 @@ func TestSlackMessagesAreEscapedAndWithinTheLimits(t *testing.T) {
 		"one endless line":       {Event: MessageDigest, ID: "X", Subject: strings.Repeat("&", 500), Text: strings.Repeat("&", 100_000)},
 		"characters of 4 bytes":  {Event: MessageDigest, ID: "X", Subject: strings.Repeat("𝕏", 500), Text: strings.Repeat(strings.Repeat("𝕏", 700)+"\n", 50)},
 		"nothing but line ends":  {Event: MessageDigest, ID: "X", Subject: "x", Text: "\n\n\n"},
+		"with a diff":            withTestDiff(largeMessage(1, "edge-r1"), "-a\n+b\n"),
+		"a diff like markup":     withTestDiff(largeMessage(1000, hostile), strings.Repeat("+```````<!channel>```\n", 60)),
+		"a diff as wide as can":  withTestDiff(largeMessage(1000, hostile), strings.Repeat("+"+strings.Repeat("&", 199)+"\n", 60)),
 		"a test":                 {Event: MessageTest, ID: "X", Subject: "[muster] test", Text: "This is a test: messages of muster arrive here.\n"},
 		"text that is not UTF-8": {Event: MessageDigest, ID: "X", Subject: "\xff", Text: "\xff\x00\n"},
 	}
@@ -162,6 +172,8 @@ func TestTeamsMessagesAreNoMarkupAndWithinTheLimit(t *testing.T) {
 		"a thousand hostile":    largeMessage(1000, hostile),
 		"one endless line":      {Event: MessageDigest, ID: "X", Subject: strings.Repeat(`"`, 5000), Text: strings.Repeat(`"`, 100_000)},
 		"characters of 4 bytes": {Event: MessageDigest, ID: "X", Subject: strings.Repeat("𝕏", 5000), Text: strings.Repeat(strings.Repeat("𝕏", 700)+"\n", 50)},
+		"with a diff":           withTestDiff(largeMessage(1, "edge-r1"), "-a\n+b\n"),
+		"a diff as wide as can": withTestDiff(largeMessage(1000, hostile), strings.Repeat("+"+strings.Repeat("𝕏", 199)+"\n", 60)),
 		"a test":                {Event: MessageTest, ID: "X", Subject: "[muster] test", Text: "This is a test: messages of muster arrive here.\n"},
 	}
 	for name, m := range tests {
@@ -176,9 +188,14 @@ func TestTeamsMessagesAreNoMarkupAndWithinTheLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := body.Attachments[0].Content.Body
-	if last := string(lines[len(lines)-1]); !strings.Contains(last, "more lines") {
+	if last := string(lines[len(lines)-2]); !strings.Contains(last, "more lines") {
 		t.Errorf("what was left out is not said: %s", last)
 	}
+}
+
+func withTestDiff(m Message, text string) Message {
+	m.Diff = &Diff{Device: m.Alerts[0].Devices[0], Kind: Changed, Text: text, More: 7, Others: len(m.Alerts[0].Devices) - 1}
+	return m
 }
 
 func FuzzChatMessages(f *testing.F) {
@@ -186,7 +203,7 @@ func FuzzChatMessages(f *testing.F) {
 	f.Add(hostile, strings.Repeat("&<>", 2000))
 	f.Add("\xff\u202e", strings.Repeat("𝕏\x00", 1500))
 	f.Fuzz(func(t *testing.T, subject, text string) {
-		m := Message{ID: "X", Event: MessageFiring, Subject: "[muster] " + subject, Text: text}
+		m := Message{ID: "X", Event: MessageFiring, Subject: "[muster] " + subject, Text: text, Diff: &Diff{Device: subject, Text: text + "\n"}}
 		if err := slackLimits(slackMessage(m)); err != nil {
 			t.Error("slack:", err)
 		}

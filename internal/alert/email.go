@@ -183,7 +183,11 @@ func (e *Email) compose(m Message) (*mail.Msg, error) {
 	msg.SetMessageIDWithValue(m.ID + "@" + strings.Trim(domain, "> "))
 	msg.SetGenHeader(HeaderDelivery, m.ID)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no out-of-office answers
-	msg.SetBodyString(mail.TypeTextPlain, m.Text)
+	text := m.Text
+	if m.Diff != nil {
+		text += "\n" + m.Diff.String()
+	}
+	msg.SetBodyString(mail.TypeTextPlain, text)
 	return msg, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -28,6 +29,9 @@ type Options struct {
 	// Recheck starts reading the texts of devices again, at the end of the grace of
 	// unsaved; nil: unsaved is told as it was read first.
 	Recheck func(ctx context.Context, devices []int64)
+	// Diff writes what differs on a device, redacted, for an alert of kind changed,
+	// unsaved or off-baseline; nil: no message carries a diff.
+	Diff func(ctx context.Context, w io.Writer, k Kind, device int64) error
 
 	Company      time.Duration // wait of notifications that come in numbers, so that they go out as one; 0: 30 s. Negative: none
 	DigestAt     time.Duration // time of day of the digest; 0: 8 h, i.e. 08:00

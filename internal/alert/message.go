@@ -30,6 +30,7 @@ type Message struct {
 	Subject string    `json:"subject"` // one line
 	Text    string    `json:"text"`    // plain text, lines
 	Alerts  []Alert   `json:"alerts"`
+	Diff    *Diff     `json:"diff,omitempty"` // only for receivers that want it, see WithDiff
 }
 
 // textDevices is how many devices a text lists; the JSON has all.

@@ -225,6 +225,9 @@ func (o *outbox) attempt(ctx context.Context, r Receiver, d Delivery) (err error
 	if err := json.Unmarshal(d.Body, &m); err != nil {
 		return fmt.Errorf("read message: %w", err)
 	}
+	if _, wants := r.(withDiff); wants && differs(m) {
+		m.Diff = o.a.diffOf(ctx, d.AlertID)
+	}
 	return r.Deliver(ctx, m)
 }
 

@@ -16,6 +16,7 @@ const (
 	slackHeader = 150
 	slackPart   = 2900
 	slackWhole  = 10_000
+	slackDiff   = 5_000 // of them, where there is a diff
 )
 
 // Slack is a receiver that posts Block Kit messages to an incoming webhook.
@@ -68,13 +69,39 @@ func slackPlain(text string) slackText {
 	return slackText{Type: "plain_text", Text: text, Emoji: &emoji}
 }
 
+// slackCode is a text in a box, as configurations are read. Nothing is markup in
+// there but the box's own end, which slackBoxed takes out.
+func slackCode(text string) slackText {
+	return slackText{Type: "mrkdwn", Text: "```\n" + text + "\n```", Verbatim: true}
+}
+
+var slackBoxed = strings.NewReplacer("```", "ˋˋˋ")
+
 func slackMessage(m Message) slackPayload {
 	subject := slackCut(m.Subject, slackHeader)
 	title := slackPlain(subject)
 	p := slackPayload{Text: subject, Blocks: []slackBlock{{Type: "header", Text: &title}}}
-	for _, part := range slackParts(m.Text, slackWhole) {
-		text := slackPlain(part)
-		p.Blocks = append(p.Blocks, slackBlock{Type: "section", Text: &text})
+	add := func(text slackText) { p.Blocks = append(p.Blocks, slackBlock{Type: "section", Text: &text}) }
+	most := slackWhole
+	if m.Diff != nil {
+		most -= slackDiff
+	}
+	parts, left := slackParts(m.Text, most)
+	for _, part := range parts {
+		add(slackPlain(part))
+	}
+	if left > 0 {
+		add(slackPlain(fmt.Sprintf("… and %d more lines", left)))
+	}
+	if m.Diff != nil {
+		add(slackPlain(slackCut(m.Diff.title(), slackHeader)))
+		parts, left := slackParts(slackBoxed.Replace(m.Diff.Text), slackDiff)
+		for _, part := range parts {
+			add(slackCode(part))
+		}
+		if rest := m.Diff.rest(left); rest != "" {
+			add(slackPlain(slackCut(rest, slackHeader)))
+		}
 	}
 	p.Blocks = append(p.Blocks, slackBlock{Type: "context", Elements: []slackText{slackPlain(slackCut(m.Event+", delivery "+m.ID, slackHeader))}})
 	return p
@@ -99,9 +126,10 @@ func slackCut(line string, most int) string {
 }
 
 // slackParts escapes a text and breaks it between lines into parts that fit into
-// a block each. What is over most bytes is left out, and said so. A broken line
-// has 2,500 bytes at most (500 runes, of five bytes each), so that it fits.
-func slackParts(text string, most int) (parts []string) {
+// a block each. What is over most bytes is left out: so many lines are left. A
+// broken line has 2,500 bytes at most (500 runes, of five bytes each), so that it
+// fits.
+func slackParts(text string, most int) (parts []string, left int) {
 	var part strings.Builder
 	whole := 0
 	next := func() {
@@ -115,7 +143,7 @@ func slackParts(text string, most int) (parts []string) {
 		line = slackEscapes.Replace(line)
 		if whole += len(line) + 1; whole > most {
 			next()
-			return append(parts, fmt.Sprintf("… and %d more lines", len(lines)-i))
+			return parts, len(lines) - i
 		}
 		if part.Len()+len(line)+1 > slackPart {
 			next()
@@ -123,5 +151,5 @@ func slackParts(text string, most int) (parts []string) {
 		part.WriteString(line + "\n")
 	}
 	next()
-	return parts
+	return parts, 0
 }

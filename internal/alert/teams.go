@@ -88,7 +88,7 @@ func teamsMessage(m Message) (teamsPayload, error) {
 	color := map[string]string{MessageFiring: "Attention", MessageUpdated: "Attention", MessageResolved: "Good"}[m.Event]
 	foot := teamsRun{Text: linesOf(m.Event + ", delivery " + m.ID)[0], Size: "Small", Subtle: true}
 	// What the frame, the foot and the note of what was left out take is set aside.
-	room := teamsMax - 1500 - 2*len(subject) - len(foot.Text)
+	room := teamsMax - 2000 - 2*len(subject) - len(foot.Text)
 	add := func(run teamsRun, spacing string) (bool, error) {
 		run.Type = "TextRun"
 		line, err := toJSON(teamsLine{"RichTextBlock", spacing, []teamsRun{run}})
@@ -102,26 +102,57 @@ func teamsMessage(m Message) (teamsPayload, error) {
 	if _, err := add(teamsRun{Text: subject, Size: "Medium", Weight: "Bolder", Color: color}, ""); err != nil {
 		return teamsPayload{}, err
 	}
-	lines, spacing := linesOf(m.Text), ""
-	for i, line := range lines {
-		if strings.TrimSpace(line) == "" {
-			spacing = "" // a gap before the next line, as a blank one would be
-			continue
+	// list adds lines until there is no more room, and returns how many were left.
+	list := func(text string, style func(line string) teamsRun) (left int, err error) {
+		lines, spacing := linesOf(text), ""
+		for i, line := range lines {
+			if strings.TrimSpace(line) == "" {
+				spacing = "" // a gap before the next line, as a blank one would be
+				continue
+			}
+			if fits, err := add(style(line), spacing); err != nil || !fits {
+				return len(lines) - i, err
+			}
+			spacing = "None"
 		}
-		fits, err := add(teamsRun{Text: line}, spacing)
-		if err != nil {
+		return 0, nil
+	}
+	left, err := list(m.Text, func(line string) teamsRun { return teamsRun{Text: line} })
+	if err != nil {
+		return teamsPayload{}, err
+	}
+	note := ""
+	if left > 0 {
+		note = fmt.Sprintf("… and %d more lines", left)
+	}
+	if m.Diff != nil {
+		if left, err = list(m.Diff.title()+"\n"+m.Diff.Text, teamsDiffLine); err != nil {
 			return teamsPayload{}, err
 		}
-		if !fits {
-			room += 500
-			foot.Text = fmt.Sprintf("… and %d more lines; %s", len(lines)-i, foot.Text)
-			break
+		if rest := m.Diff.rest(left); rest != "" {
+			note = strings.TrimPrefix(note+"; "+rest, "; ")
 		}
-		spacing = "None"
 	}
-	room += 500
+	room += 1000
+	if note != "" {
+		if _, err := add(teamsRun{Text: note, Subtle: true}, ""); err != nil {
+			return teamsPayload{}, err
+		}
+	}
 	if _, err := add(foot, ""); err != nil {
 		return teamsPayload{}, err
 	}
 	return teamsPayload{"message", []teamsAttachment{{ContentType: "application/vnd.microsoft.card.adaptive", Content: card}}}, nil
+}
+
+// teamsDiffLine shows a line of a diff as people know it.
+func teamsDiffLine(line string) teamsRun {
+	run := teamsRun{Text: line, Font: "Monospace"}
+	switch line[0] {
+	case '+':
+		run.Color = "Good"
+	case '-':
+		run.Color = "Attention"
+	}
+	return run
 }

@@ -249,7 +249,7 @@ func (a *App) build(ctx context.Context, set *settings.Settings, key secret.Key)
 	}, schedule.Options{Log: a.log, Now: a.o.Now, ScopeLimit: a.scopeLimit})
 	a.scheduler = schedule.NewScheduler(a.runner)
 	a.alerts = alert.New(a.store, alert.Options{
-		Log: a.log, Now: a.o.Now, Zone: set.Timezone, Devices: a.notRetired, Overdue: a.overdue, Recheck: a.recheck,
+		Log: a.log, Now: a.o.Now, Zone: set.Timezone, Devices: a.notRetired, Overdue: a.overdue, Recheck: a.recheck, Diff: a.diff,
 	})
 	if err := a.configureAlerts(ctx, set); err != nil {
 		return err

@@ -29,7 +29,7 @@ type house struct {
 
 // newHouse writes settings for the network, seals its secrets and opens the
 // house; extra is added to the scope.
-func newHouse(t *testing.T, o lab.Options, extra string) *house {
+func newHouse(t *testing.T, o lab.Options, extra string, tune ...func(*Options)) *house {
 	t.Helper()
 	o.SharedHostKey = true
 	n, err := lab.Start(t.Context(), o)
@@ -39,6 +39,9 @@ func newHouse(t *testing.T, o lab.Options, extra string) *house {
 	t.Cleanup(func() { n.Close() })
 	dir := t.TempDir()
 	opts := Options{Dir: filepath.Join(dir, "data"), Config: filepath.Join(dir, "muster.yaml"), Key: filepath.Join(dir, "muster.key"), Stderr: io.Discard}
+	for _, f := range tune {
+		f(&opts)
+	}
 	devices := n.Devices()
 	text := fmt.Sprintf(`credentials:
   - { name: noc, kind: ssh, user: %s, password: { secret: noc } }

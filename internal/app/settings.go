@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -176,6 +177,9 @@ func (a *App) configureAlerts(ctx context.Context, set *settings.Settings) error
 		if err != nil {
 			return &api.Error{Message: err.Error(), Exit: 2}
 		}
+		if r.Diff == "redacted" {
+			made = alert.WithDiff(made)
+		}
 		receivers = append(receivers, made)
 	}
 	var routes []alert.Route
@@ -261,6 +265,19 @@ func (a *App) overdue(ctx context.Context, before time.Time) ([]alert.Overdue, e
 		}
 	}
 	return late, nil
+}
+
+// diff writes what an alert about drift is about, as `muster config diff` does.
+func (a *App) diff(ctx context.Context, w io.Writer, kind alert.Kind, device int64) error {
+	switch kind {
+	case alert.Changed:
+		return a.backups.DiffApproved(ctx, w, device)
+	case alert.Unsaved:
+		return a.backups.DiffUnsaved(ctx, w, device)
+	case alert.OffBaseline:
+		return a.backups.DiffBaseline(ctx, w, device)
+	}
+	return nil
 }
 
 // recheck reads devices again at the end of the grace of unsaved.

@@ -109,8 +109,8 @@ func TestExampleOfThePlanIsReadWhole(t *testing.T) {
 		t.Errorf("schedules (-want +got):\n%s", d)
 	}
 	wantReceivers := []Receiver{
-		{Name: "ops", Kind: ReceiverWebhook, URL: "https://hooks.example.net/muster", SigningKey: Ref{Secret: "ops-hook"}, StartTLS: "required"},
-		{Name: "mail", Kind: ReceiverEmail, To: []string{"noc@example.net"}, From: "muster@example.net", Server: "mail.example.net:587", StartTLS: "required"},
+		{Name: "ops", Kind: ReceiverWebhook, URL: "https://hooks.example.net/muster", SigningKey: Ref{Secret: "ops-hook"}, StartTLS: "required", Diff: "none"},
+		{Name: "mail", Kind: ReceiverEmail, To: []string{"noc@example.net"}, From: "muster@example.net", Server: "mail.example.net:587", StartTLS: "required", Diff: "none"},
 	}
 	if d := cmp.Diff(wantReceivers, s.Receivers); d != "" {
 		t.Errorf("receivers (-want +got):\n%s", d)
@@ -136,14 +136,14 @@ func TestExampleOfThePlanIsReadWhole(t *testing.T) {
 func TestAddressOfAChatIsAReference(t *testing.T) {
 	s, faults := Parse("/etc/muster/muster.yaml", []byte(`receivers:
   - { name: chat, kind: slack, url: { secret: slack-hook } }
-  - { url: { file: teams-hook }, name: team, kind: teams }
+  - { url: { file: teams-hook }, name: team, kind: teams, diff: redacted }
 `), Options{})
 	if faults != nil {
 		t.Fatal(faults)
 	}
 	want := []Receiver{
-		{Name: "chat", Kind: ReceiverSlack, URLRef: Ref{Secret: "slack-hook"}, StartTLS: "required"},
-		{Name: "team", Kind: ReceiverTeams, URLRef: Ref{File: "/etc/muster/teams-hook"}, StartTLS: "required"},
+		{Name: "chat", Kind: ReceiverSlack, URLRef: Ref{Secret: "slack-hook"}, StartTLS: "required", Diff: "none"},
+		{Name: "team", Kind: ReceiverTeams, URLRef: Ref{File: "/etc/muster/teams-hook"}, StartTLS: "required", Diff: "redacted"},
 	}
 	if d := cmp.Diff(want, s.Receivers); d != "" {
 		t.Errorf("receivers (-want +got):\n%s", d)

@@ -195,6 +195,7 @@ scopes:
 #   - { name: mail, kind: email, to: [noc@example.net], from: muster@example.net, server: "mail.example.net:587", starttls: required }
 #   - { name: chat, kind: slack, url: { secret: slack-hook } }    # an incoming webhook; its address is a secret
 #   - { name: team, kind: teams, url: { secret: teams-hook } }    # a workflow: When a Teams webhook request is received
+#                                # diff: redacted (of all but log): messages about drift carry the diff; none
 
 # alerts:
 #   - { kinds: [unreachable, backup-failed, host-key-changed, login-rejected], to: [ops] }

@@ -73,6 +73,8 @@ type Receiver struct {
 	URLRef     Ref    // of an address that is a secret itself; a chat's always is
 	SigningKey Ref    // of the HMAC of what is sent; zero: unsigned
 
+	Diff string // of messages about drift: "none", or "redacted"; not for log
+
 	To       []string // email
 	From     string
 	Server   string // host:port
@@ -179,16 +181,16 @@ var receiverTakes = map[string]struct {
 	needs int
 }{
 	ReceiverLog:     {nil, 0},
-	ReceiverWebhook: {[]string{"url", "signing_key"}, 1},
-	ReceiverEmail:   {[]string{"to", "from", "server", "starttls", "user", "password"}, 3},
-	ReceiverSlack:   {[]string{"url"}, 1},
-	ReceiverTeams:   {[]string{"url"}, 1},
+	ReceiverWebhook: {[]string{"url", "signing_key", "diff"}, 1},
+	ReceiverEmail:   {[]string{"to", "from", "server", "starttls", "user", "password", "diff"}, 3},
+	ReceiverSlack:   {[]string{"url", "diff"}, 1},
+	ReceiverTeams:   {[]string{"url", "diff"}, 1},
 }
 
 func (r *reader) receiver(n ast.Node, path string) Receiver {
 	r.quiet = true
 	defer func() { r.quiet = false }()
-	v := Receiver{StartTLS: "required"}
+	v := Receiver{StartTLS: "required", Diff: "none"}
 	before := len(r.faults)
 	given := make(map[string]ast.Node)
 	keep := func(key string, read field) field {
@@ -202,6 +204,7 @@ func (r *reader) receiver(n ast.Node, path string) Receiver {
 		"kind":        func(n ast.Node, path string) { r.oneOf(n, path, &v.Kind, receiverKinds()...) },
 		"url":         keep("url", func(ast.Node, string) {}), // read below: what it may be hangs on kind
 		"signing_key": keep("signing_key", r.ref(&v.SigningKey)),
+		"diff":        keep("diff", func(n ast.Node, path string) { r.oneOf(n, path, &v.Diff, "none", "redacted") }),
 		"to": keep("to", func(n ast.Node, path string) {
 			r.list(n, path, func(n ast.Node, path string) {
 				var one string

@@ -1,0 +1,106 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"muster/backup"
+	"muster/internal/alert"
+	"muster/internal/lab"
+)
+
+// posts is a server that keeps what is posted to it, by path.
+type posts struct {
+	*httptest.Server
+	mu  sync.Mutex
+	got map[string][]string
+}
+
+func newPosts(t *testing.T) *posts {
+	p := &posts{got: map[string][]string{}}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.got[r.URL.Path] = append(p.got[r.URL.Path], string(body))
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+func (p *posts) to(path string) []string { p.mu.Lock(); defer p.mu.Unlock(); return p.got[path] }
+
+// TestDiffOfAnAlertReachesTheChatsWithoutSecrets changes a line and adds a
+// community to a device: who wants the diff is shown both, the community masked.
+func TestDiffOfAnAlertReachesTheChatsWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	server := newPosts(t)
+	var ahead atomic.Int64 // of the clock
+	dir := t.TempDir()
+	receivers := "receivers:\n"
+	var names []string
+	for _, r := range []struct{ name, kind, diff string }{{"chat", "slack", "redacted"}, {"team", "teams", "redacted"}, {"hook", "webhook", "redacted"}, {"quiet", "slack", "none"}} {
+		if err := os.WriteFile(filepath.Join(dir, r.name), []byte(server.URL+"/"+r.name+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		receivers += fmt.Sprintf("  - { name: %s, kind: %s, diff: %s, url: { file: %s } }\n", r.name, r.kind, r.diff, filepath.Join(dir, r.name))
+		names = append(names, r.name)
+	}
+	receivers += "alerts: [{ kinds: [changed], to: [" + strings.Join(names, ", ") + "] }]"
+	h := newHouse(t, lab.Options{Devices: []lab.Device{{Name: "sw1", Platform: lab.IOSXE}}}, receivers, func(o *Options) {
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	for _, name := range names {
+		if err := h.c.TestReceiver(t.Context(), name); err != nil {
+			t.Errorf("receiver test %s: %v", name, err)
+		}
+	}
+	h.discover()
+	if got := h.backup(); got[string(backup.Stored)] != 1 {
+		t.Fatalf("first night: %v", got)
+	}
+	h.net.Edit("sw1", func(text string) string {
+		return strings.Replace(text, "\nend", "\nsnmp-server community FAKE-hunter2 RO\nsnmp-server location hall-7\nend", 1)
+	})
+	if got := h.backup(); got[string(backup.Stored)] != 1 {
+		t.Fatalf("second night: %v", got)
+	}
+	h.firing(alert.Changed)
+	ahead.Add(int64(time.Minute)) // what comes in numbers waits for company
+	if _, _, err := h.app.alerts.Step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		for range 200 {
+			if len(server.to("/"+name)) >= 2 {
+				break
+			}
+			time.Sleep(50 * time.Millisecond) // deliveries follow on their own
+		}
+		got := server.to("/" + name)
+		if len(got) != 2 || !strings.Contains(got[1], "sw1") {
+			t.Fatalf("%s got %d messages: %v", name, len(got), got)
+		}
+		if shown := strings.Contains(got[1], "+snmp-server location hall-7"); shown != (name != "quiet") {
+			t.Errorf("%s is shown the diff: %t\n%s", name, shown, got[1])
+		}
+		if strings.Contains(got[1], "hunter2") {
+			t.Errorf("%s is shown a secret:\n%s", name, got[1])
+		}
+		if name != "quiet" && !strings.Contains(got[1], "+snmp-server community ‹secret") {
+			t.Errorf("%s is not shown that a community came:\n%s", name, got[1])
+		}
+	}
+}
