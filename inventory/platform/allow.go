@@ -49,6 +49,12 @@ var allowedCommands = compileWhole(
 	`exit|quit|logout`,
 )
 
+// verbatim are commands that are allowed as a whole and in no other form, since
+// they hold what separates commands elsewhere.
+var verbatim = map[string]bool{
+	`tmsh -q -c "cd /; list recursive"`: true, // F5: "cd" goes to the folder of all partitions, for this process only
+}
+
 // filters are what a reading command may be piped into: they write nothing and
 // run nothing. redirect, append, tee, save, request and the shells are not here.
 var filters = compileWhole(
@@ -91,6 +97,9 @@ func matchesOne(list []*regexp.Regexp, s string) bool {
 // Allowed reports whether command only reads, or only sets up the terminal of
 // the session it is sent in.
 func Allowed(command string) bool {
+	if verbatim[command] {
+		return true
+	}
 	if len(command) > 256 || strings.TrimSpace(command) != command || strings.Contains(command, "  ") {
 		return false
 	}

@@ -48,6 +48,7 @@ set cli pager off
 set cli scripting-mode on
 set terminal length 0
 disable clipaging session
+tmsh -q -c "cd /; list recursive"
 screen-length 0 temporary
 enable
 enable 15
@@ -103,6 +104,8 @@ func TestChangingCommandsAreRefused(t *testing.T) {
 		"show \u202eversion", "show “x”", "show 'x", "show \"x", strings.Repeat("show ", 100) + "x", "terminal length 0 | redirect x", "terminal length 99999999", "terminal length -1",
 		"set cli screen-length 0; request system reboot", "set cli idle-timeout 0",
 		"set cli pager off; request restart system", "set cli config-output-format set", "set clipper on", "set terminal", "set terminal length 0 x", "set system setting target-vsys vsys2",
+		`tmsh -q -c "cd /; list recursive; delete ltm pool x"`, `tmsh -q -c "cd /; delete recursive"`, `tmsh -q -c "cd /; list recursive" x`, `tmsh -q -c "cd /; list recursive" `, "tmsh", "tmsh -q list",
+		"tmsh save sys config", "tmsh -q -c 'cd /; list recursive'", "bash -c 'tmsh list'",
 		"disable clipaging", "disable clipaging session x", "disable ports 1", "disable ssh2", "enable clipaging", "enable ports 1", "enable 15 0", "enable secret x", "cli -c 'request system reboot'", "showrun", "shower on",
 	} {
 		if Allowed(c) {
