@@ -16,7 +16,7 @@ import (
 // something in, in lower case.
 var scannerWords = []string{
 	"passw", "passphrase", "passcode", "pwd", "secret", "psk", "token", "credential", "community", "key",
-	"-----begin", "://", "$1$", "$2", "$5$", "$6$", "$7$", "$8$", "$8a$", "$9$", "$y$", "$gy$", "$sha", "$pbkdf2", "$apr1$", "$argon2", "$scrypt",
+	"-----begin", "-----end", "://", "$1$", "$2", "$5$", "$6$", "$7$", "$8$", "$8a$", "$9$", "$y$", "$gy$", "$sha", "$pbkdf2", "$apr1$", "$argon2", "$scrypt",
 }
 
 var (
@@ -87,6 +87,12 @@ func scanLine(text []byte, lines []line, i int, all []find, from int) ([]find, i
 			all = append(all, key)
 			b = b[:m[0]]
 		}
+	} else if m := pemEnd.FindIndex(b); m != nil && len(bytes.TrimSpace(b[:m[0]])) == 0 {
+		// The key's first lines are not there, or this one would have gone with
+		// them: a text may start in the middle.
+		if f := pemBefore(text, lines, i, l.start+m[0]); f.end > f.start {
+			all = append(all, f)
+		}
 	}
 	if bytes.Contains(b, []byte("://")) {
 		for _, m := range urlPassword.FindAllSubmatchIndex(b, -1) {
@@ -132,6 +138,25 @@ func pemAt(text []byte, lines []line, i, begin int) (find, int) {
 		i++
 	}
 	return find{span: span{begin, end}, class: classPlaintext}, i
+}
+
+// keyLine is a line of a key in base64.
+var keyLine = regexp.MustCompile(`^[ \t]*[A-Za-z0-9+/=]+[ \t\r]*$`)
+
+// pemBefore is what is left of a private key that ends at end in line i and whose
+// beginning is missing. All its lines but the last, and where the text was cut,
+// are full.
+func pemBefore(text []byte, lines []line, i, end int) find {
+	const full = 40
+	start := lines[i].start
+	for j := i - 1; j >= 0; j-- {
+		b := lines[j].of(text)
+		if !keyLine.Match(b) || 0 < j && j < i-1 && len(b) < full {
+			break
+		}
+		start = lines[j].start
+	}
+	return find{span: span{start, end}, class: classPlaintext}
 }
 
 // secretWord reports whether the word at b[start:end] announces a secret; b is in

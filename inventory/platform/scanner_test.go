@@ -37,6 +37,8 @@ func TestMaskHidesWhatUnknownKeywordsAnnounce(t *testing.T) {
 		"admin password «12345»",
 		"line before\n-----BEGIN RSA PRIVATE KEY-----«\nFAKEFAKE\nFAKE=\n»-----END RSA PRIVATE KEY-----\nhostname r1",
 		`key "-----BEGIN PRIVATE KEY-----«\nFAKE\n»-----END PRIVATE KEY-----"`,
+		"«FAKE/\nFAKEfakeFAKEfakeFAKEfakeFAKEfakeFAKEfakeFAKE\nFAKE=\n»-----END RSA PRIVATE KEY-----\nhostname r1",
+		"hostname r1\nend\n«FAKEfakeFAKEfakeFAKEfakeFAKEfakeFAKEfakeFAKE\nFAKE=\n»-----END PRIVATE KEY-----",
 		"-----BEGIN OPENSSH PRIVATE KEY-----«\nFAKEFAKE\ncut here»",
 	} {
 		want := marked.ReplaceAllString(text, mark)
