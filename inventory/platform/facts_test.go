@@ -129,6 +129,12 @@ func TestFactsOfEachPlatform(t *testing.T) {
 			fakeAgent{columns: map[string]map[string]string{entClass: {"1": "3", "2": "3"}, entSerial: {"1": "SG11AAAA", "2": "SG22BBBB"}}},
 			map[string]string{"model": "JL658A", "version": "FL.10.16.1006", "serial": "SG11AAAA", "serials": "SG11AAAA,SG22BBBB"},
 		},
+		"a ProCurve switch": {
+			"hp_procurve",
+			snmp.System{Descr: "HP J9146A E2910al-24G-PoE Switch, revision W.15.08.0012, ROM W.14.06 (/ws/swbuildm/x)"},
+			fakeAgent{cells: map[string]string{"1.3.6.1.4.1.11.2.36.1.1.2.9.0": "SG11AAAA00   "}},
+			map[string]string{"model": "J9146A", "version": "W.15.08.0012", "serial": "SG11AAAA00"},
+		},
 		"a FortiGate pair": {
 			"fortinet_fortios",
 			snmp.System{},
