@@ -135,6 +135,12 @@ func TestFactsOfEachPlatform(t *testing.T) {
 			fakeAgent{cells: map[string]string{"1.3.6.1.4.1.11.2.36.1.1.2.9.0": "SG11AAAA00   "}},
 			map[string]string{"model": "J9146A", "version": "W.15.08.0012", "serial": "SG11AAAA00"},
 		},
+		"an IOS XR router": {
+			"cisco_iosxr",
+			snmp.System{Descr: "Cisco IOS XR Software (Cisco ASR9K Series),  Version 5.3.4[Default]\r\nCopyright (c) 2017"},
+			fakeAgent{columns: map[string]map[string]string{entClass: {"8384513": "3", "8384518": "9"}, entSerial: {"8384513": "FOC1111AAAA", "8384518": "SAD2"}}},
+			map[string]string{"model": "ASR9K", "version": "5.3.4", "serial": "FOC1111AAAA"},
+		},
 		"a FortiGate pair": {
 			"fortinet_fortios",
 			snmp.System{},
