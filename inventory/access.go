@@ -270,27 +270,7 @@ func (a *Access) may(ctx context.Context, n Network, st standing, def *platform.
 			Do: fmt.Sprintf("It has no address: %s. Find it with muster discover; or add it where it answers now (muster device add ADDRESS), "+
 				"then make one of the two: muster device merge %s NAME", dev.AddressReason, dev.Name)}
 	}
-	names := sc.Credentials
-	if dev.Credential != "" {
-		names = []string{dev.Credential}
-	}
-	var creds []collector.Credential
-	var unread []string
-	for _, name := range names {
-		c, err := n.resolve(ctx, name)
-		if err != nil {
-			unread = append(unread, err.Error())
-			continue
-		}
-		creds = append(creds, c)
-	}
-	var snmpKind collector.CredentialKind
-	if dev.SNMPCredential != "" {
-		// Where its secret cannot be read, nothing is authenticated by it.
-		if c, err := n.resolve(ctx, dev.SNMPCredential); err == nil && (c.Kind != collector.KindSNMPv3 || c.AuthProtocol != "") {
-			snmpKind = c.Kind // noAuthNoPriv authenticates nobody
-		}
-	}
+	creds, unread, snmpKind := n.credentialsFor(ctx, dev)
 	may, bound, why := passwordsMay(dev, sc, st.keys, snmpKind, creds)
 	if !may {
 		return nil, fail(collector.ErrNeedsDecision, why)
@@ -317,6 +297,31 @@ func (a *Access) may(ctx context.Context, n Network, st standing, def *platform.
 			refusedHow(st.attempts), rejectedNames(st.attempts), next.UTC().Format("2006-01-02 15:04 UTC"), dev.Name))
 	}
 	return try, nil
+}
+
+// credentialsFor reads what could be used at a device: what a person gave it, else
+// what its scope names; unread are those whose secrets cannot be read. snmpKind
+// is how SNMP authenticates the device; empty: not at all.
+func (n Network) credentialsFor(ctx context.Context, dev Device) (creds []collector.Credential, unread []string, snmpKind collector.CredentialKind) {
+	names := n.scope(dev).Credentials
+	if dev.Credential != "" {
+		names = []string{dev.Credential}
+	}
+	for _, name := range names {
+		c, err := n.resolve(ctx, name)
+		if err != nil {
+			unread = append(unread, err.Error())
+			continue
+		}
+		creds = append(creds, c)
+	}
+	if dev.SNMPCredential != "" {
+		// Where its secret cannot be read, nothing is authenticated by it.
+		if c, err := n.resolve(ctx, dev.SNMPCredential); err == nil && (c.Kind != collector.KindSNMPv3 || c.AuthProtocol != "") {
+			snmpKind = c.Kind // noAuthNoPriv authenticates nobody
+		}
+	}
+	return creds, unread, snmpKind
 }
 
 // refusedHow says what the device did with the newest logins that count.

@@ -11,8 +11,9 @@ import (
 )
 
 type discoverCmd struct {
-	Scope  []string `arg:"" optional:"" help:"Scopes to sweep; none: all."`
-	DryRun bool     `help:"Show what would be found; store nothing, open no SSH session."`
+	Scope   []string `arg:"" optional:"" help:"Scopes to sweep; none: all."`
+	DryRun  bool     `help:"Show what would be found; store nothing, open no SSH session."`
+	Explain string   `help:"Say step by step what muster would do at an address or a device, why, and what would change that; ask its SNMP agent, store nothing, open no SSH session." placeholder:"ADDRESS"`
 	streaming
 }
 
@@ -22,6 +23,9 @@ type streaming struct {
 }
 
 func (c *discoverCmd) Run(s *session) error {
+	if c.Explain != "" {
+		return c.explain(s)
+	}
 	return s.client(func(ctx context.Context, cl *api.Client) error {
 		p := newProgress(s.stderr, "sweeping")
 		all := []inventory.Result{}
@@ -71,6 +75,33 @@ func (c *discoverCmd) Run(s *session) error {
 			return exitCode(exitSomeFailed)
 		}
 		return nil
+	})
+}
+
+// explain says what would be done at one address.
+func (c *discoverCmd) explain(s *session) error {
+	if len(c.Scope) > 0 || c.DryRun {
+		return &api.Error{Message: "--explain is about one address: leave out scopes and --dry-run", Exit: exitUsage}
+	}
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		steps, err := cl.Explain(ctx, c.Explain)
+		if err != nil {
+			return err
+		}
+		if c.Output == "ndjson" {
+			for _, st := range steps {
+				if err := printLine(s.stdout, st); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		return list(s, listing{Output: c.Output}, steps, "",
+			text("step", func(e inventory.Explained) string { return e.Step }),
+			text("verdict", func(e inventory.Explained) string { return e.Verdict }),
+			text("message", func(e inventory.Explained) string { return e.Message }),
+			sentence("do", func(e inventory.Explained) string { return e.Do }),
+		)
 	})
 }
 

@@ -305,6 +305,11 @@ func (c *Client) AckAlert(ctx context.Context, id int64, note string) error {
 	return c.call(ctx, "POST", path("alerts", strconv.FormatInt(id, 10), "ack"), values("note", note), nil, nil)
 }
 
+// Explain says what muster would do at an address or a device, and why.
+func (c *Client) Explain(ctx context.Context, address string) (steps []inventory.Explained, err error) {
+	return steps, c.call(ctx, "GET", path("explain"), values("address", address), nil, &steps)
+}
+
 // Runs lists the newest runs.
 func (c *Client) Runs(ctx context.Context, limit int) (r []schedule.Run, err error) {
 	return r, c.call(ctx, "GET", path("runs"), values("limit", number(limit)), nil, &r)

@@ -38,6 +38,7 @@ func TestEveryRouteHasItsClientMethod(t *testing.T) {
 		"DELETE /v1/devices/{name}":      func(ctx context.Context, c *Client) error { return c.DeleteDevice(ctx, odd) },
 		"POST /v1/accept-keys":           func(ctx context.Context, c *Client) error { _, err := c.AcceptKeys(ctx, nil, nil); return err },
 		"POST /v1/discover":              func(ctx context.Context, c *Client) error { return c.Discover(ctx, RunRequest{}, ignore) },
+		"GET /v1/explain":                func(ctx context.Context, c *Client) error { _, err := c.Explain(ctx, "192.0.2.1"); return err },
 		"POST /v1/backup":                func(ctx context.Context, c *Client) error { return c.Backup(ctx, RunRequest{}, ignore) },
 		"GET /v1/config/{name}/text":     func(ctx context.Context, c *Client) error { return drain(c.Text(ctx, odd, backup.Which{})) },
 		"GET /v1/config/{name}/raw":      func(ctx context.Context, c *Client) error { return drain(c.Text(ctx, odd, backup.Which{Raw: true})) },

@@ -125,6 +125,11 @@ func (s *Server) acting(mux *router) {
 	mux.HandleFunc("POST /v1/discover", s.start("discovery", func(r RunRequest) schedule.Request {
 		return schedule.Request{By: schedule.ByCommand, Scopes: r.Filter, Dry: r.DryRun}
 	}))
+	// It stores nothing, but asks agents with our communities: not for every listener.
+	mux.HandleFunc("GET /v1/explain", answer(func(r *http.Request) (any, error) {
+		steps, err := s.house.Explain(r.Context(), r.FormValue("address"))
+		return full(steps), err
+	}))
 	mux.HandleFunc("POST /v1/backup", s.start("backup", func(r RunRequest) schedule.Request {
 		return schedule.Request{By: schedule.ByCommand, Devices: r.Filter}
 	}))

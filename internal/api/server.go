@@ -75,6 +75,8 @@ type House interface {
 	Secrets(ctx context.Context) ([]Secret, error)
 	// Credentials lists the credentials that use a secret.
 	Credentials(secretName string) []string
+	// Explain says what muster would do at an address or a device, and why.
+	Explain(ctx context.Context, key string) ([]inventory.Explained, error)
 	Doctor(ctx context.Context, dev inventory.Device, each func(collector.StepTime)) error
 	Examine(ctx context.Context) []Finding
 	Verify(ctx context.Context) (Verified, error)
