@@ -141,6 +141,14 @@ func TestFactsOfEachPlatform(t *testing.T) {
 			fakeAgent{columns: map[string]map[string]string{entClass: {"8384513": "3", "8384518": "9"}, entSerial: {"8384513": "FOC1111AAAA", "8384518": "SAD2"}}},
 			map[string]string{"model": "ASR9K", "version": "5.3.4", "serial": "FOC1111AAAA"},
 		},
+		"a Catalyst 1200": {
+			"cisco_smb",
+			snmp.System{Descr: "Catalyst 1200 Series Smart Switch, 8-port GE, Desktop, Ext PS, PoE Input (C1200-8T-D)"},
+			fakeAgent{columns: map[string]map[string]string{
+				entClass: {"67109120": "3"}, entSerial: {"67109120": "PSZ1111AAAA"}, "1.3.6.1.2.1.47.1.1.1.1.10": {"67109120": "4.1.6.53"},
+			}},
+			map[string]string{"model": "C1200-8T-D", "version": "4.1.6.53", "serial": "PSZ1111AAAA", "serials": "PSZ1111AAAA"},
+		},
 		"a FortiGate pair": {
 			"fortinet_fortios",
 			snmp.System{},
