@@ -147,6 +147,13 @@ func (s *story) others(t *testing.T) {
 			t.Errorf("%s is %+v, want platform-unknown", n, r)
 		}
 	}
+	// Doctor goes as far as it can, though nobody knows what they run.
+	if a := s.h.must(t, []int{1}, "doctor", "core2"); !strings.Contains(a.stdout, "no-common-algorithm") {
+		t.Errorf("doctor core2 says\n%s", a.stdout)
+	}
+	if a := s.h.must(t, []int{1}, "doctor", "rr1"); !strings.Contains(a.stdout, "platform-unknown") || !strings.Contains(a.stdout, "ssh-rr1 by password") {
+		t.Errorf("doctor rr1 says\n%s", a.stdout)
+	}
 	// A login that shows nothing of the configuration: whatever it answers is no version.
 	rr2 := s.l.devices["rr2"]
 	s.h.must(t, nil, "device", "add", rr2.Address, "--name", "rr2", "--platform", "frr", "--credential", "ssh-rr2")

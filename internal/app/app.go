@@ -146,6 +146,7 @@ type App struct {
 	pages  *listener // nil: the pages are not served
 
 	listening atomic.Value     // string: where the pages are; unset: nowhere
+	serving   atomic.Bool      // what runs by itself does
 	extra     []schedule.Entry // of the demo
 	reloading sync.Mutex       // one reload at a time
 	stop      context.CancelFunc
@@ -258,7 +259,7 @@ func (a *App) build(ctx context.Context, set *settings.Settings, key secret.Key)
 		return err
 	}
 	a.gate = web.NewGate(a.o.Now)
-	a.server = api.New(desk{a.devices, a}, a.backups, a.alerts, a.runner, a, a.o.Now)
+	a.server = api.New(desk{a.devices, a}, a.backups, bell{a.alerts, a}, a.runner, a, a.o.Now)
 
 	path, err := socketPath(a.o.Dir)
 	if err != nil {
@@ -271,6 +272,7 @@ func (a *App) build(ctx context.Context, set *settings.Settings, key secret.Key)
 // Start begins what runs by itself: schedules, reachability, alerts, pages.
 func (a *App) Start(ctx context.Context) error {
 	ctx, a.stop = context.WithCancel(ctx)
+	a.serving.Store(true)
 	// First what may be refused: then nothing has begun.
 	if err := a.servePages(); err != nil {
 		return err

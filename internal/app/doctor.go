@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"muster/collector"
+	"muster/collector/cli"
 	"muster/collector/snmp"
 	"muster/internal/api"
 	"muster/inventory"
+	"muster/inventory/platform"
 )
 
 // Doctor goes through every step with a device and stores nothing: its agent,
@@ -27,7 +29,11 @@ func (a *App) Doctor(ctx context.Context, dev inventory.Device, each func(collec
 		}
 		a.agent(ctx, net.SNMPTarget(dev, cred), each)
 	}
-	steps, err := a.backups.Rehearse(ctx, a.access.Begin(), dev)
+	run := a.access.Begin()
+	if dev.Platform == "" {
+		return a.probe(ctx, run, dev, each)
+	}
+	steps, err := a.backups.Rehearse(ctx, run, dev)
 	for _, s := range steps {
 		each(s)
 	}
@@ -43,6 +49,42 @@ func (a *App) Doctor(ctx context.Context, dev inventory.Device, each func(collec
 	}
 	if e == nil {
 		return err
+	}
+	return nil
+}
+
+// probe logs in to a device of which nobody knows what it runs, and asks it: as
+// discovery does, under the same rules for passwords and logins.
+func (a *App) probe(ctx context.Context, run *inventory.Run, dev inventory.Device, each func(collector.StepTime)) error {
+	set := a.platforms.Load()
+	s, steps, err := run.Open(ctx, dev, set.ProbeDialogue(), cli.Options{})
+	shown := len(steps)
+	for _, st := range steps {
+		each(st)
+	}
+	if err != nil {
+		var e *collector.Error
+		if !errors.As(err, &e) {
+			return err
+		}
+		if shown == 0 || steps[shown-1].Kind == "" {
+			each(collector.StepTime{Step: e.Step, Kind: e.Kind, Seen: e.Seen, Do: e.Do})
+		}
+		return nil
+	}
+	defer s.Close()
+	match, err := set.Prove(ctx, s)
+	for _, st := range s.Steps()[min(shown, len(s.Steps())):] {
+		st.Seen = string(platform.Mask([]byte(st.Seen)))
+		each(st)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil && match.Platform != nil:
+		each(collector.StepTime{Step: collector.StepJudge, Detail: match.Platform.Name + " (" + match.Reason + "); muster discover makes it so"})
+	default:
+		each(collector.StepTime{Step: collector.StepJudge, Kind: collector.ErrPlatformUnknown, Do: "No definition knows it. Tell what it runs: muster device set " + dev.Name + " --platform NAME (muster platform list)"})
 	}
 	return nil
 }
