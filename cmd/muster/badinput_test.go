@@ -141,12 +141,14 @@ func TestBadInputIsOneSentenceAndLosesNothing(t *testing.T) {
 		code  int
 		says  []string // regular expressions, each in the one line
 	}{
-		"CIDR":            {edit("192.0.2.0/28", "192.0.2.0/33"), nil, 2, []string{`muster\.yaml:9:17: `, `"192\.0\.2\.0/33"`, `192\.0\.2\.0/24`}},
-		"cron expression": {edit("web: off", `schedules: { backup: { cron: "20 25 * * *" } }`), nil, 2, []string{`muster\.yaml:11:30: schedules\.backup\.cron`, `25`}},
-		"YAML key":        {edit("addresses:", "adresses:"), nil, 2, []string{`muster\.yaml:9:5: `, `"adresses"`, `Did you mean addresses\?`}},
-		"no YAML":         {edit("[noc]", "[noc"), nil, 2, []string{`muster\.yaml:1[01]:`, `no YAML`}},
-		"credential kind": {edit("kind: ssh", "kind: sssh"), nil, 2, []string{`muster\.yaml:4:11: credentials\[0\]\.kind`, `"sssh"`, `ssh`}},
-		"a secret itself": {edit("{ secret: noc }", "hunter2-fake"), nil, 2, []string{`muster\.yaml:6:15: `, `muster secret set`}},
+		"CIDR":                    {edit("192.0.2.0/28", "192.0.2.0/33"), nil, 2, []string{`muster\.yaml:9:17: `, `"192\.0\.2\.0/33"`, `192\.0\.2\.0/24`}},
+		"cron expression":         {edit("web: off", `schedules: { backup: { cron: "20 25 * * *" } }`), nil, 2, []string{`muster\.yaml:11:30: schedules\.backup\.cron`, `25`}},
+		"YAML key":                {edit("addresses:", "adresses:"), nil, 2, []string{`muster\.yaml:9:5: `, `"adresses"`, `Did you mean addresses\?`}},
+		"no YAML":                 {edit("[noc]", "[noc"), nil, 2, []string{`muster\.yaml:1[01]:`, `no YAML`}},
+		"credential kind":         {edit("kind: ssh", "kind: sssh"), nil, 2, []string{`muster\.yaml:4:11: credentials\[0\]\.kind`, `"sssh"`, `ssh`}},
+		"a secret itself":         {edit("{ secret: noc }", "hunter2-fake"), nil, 2, []string{`muster\.yaml:6:15: `, `muster secret set`}},
+		"filter of a maintenance": {edit("web: off", `maintenance: [{ name: w, cron: "0 22 * * 2", duration: 4h, filter: "rack:7" }]`), nil, 2, []string{`muster\.yaml:11:68: maintenance\[0\]\.filter`, `no field "rack"`, `site`}},
+		"maintenance without end": {edit("web: off", `maintenance: [{ name: w, cron: "0 * * * *", duration: 1h }]`), nil, 2, []string{`muster\.yaml:11:55: maintenance\[0\]\.duration`, `Make it shorter`}},
 		"address of a chat in clear": {func(p *place) {
 			p.write(filepath.Join(p.root, "hook"), "http://hooks.example.net/services/hunter2-fake\n")
 			p.write(p.config, goodSettings+"receivers: [{ name: chat, kind: slack, url: { file: hook } }]\n")

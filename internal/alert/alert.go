@@ -94,6 +94,8 @@ type Detail struct {
 	Told       int       `json:"told,omitempty"`       // how many devices the last notification named
 	Rechecked  bool      `json:"rechecked,omitempty"`  // the grace is over and the texts were read again
 	Merged     bool      `json:"merged,omitempty"`     // resolved only because another alert tells of the same
+	HeldFrom   time.Time `json:"held_from,omitzero"`   // when it first waited for the end of a maintenance window
+	HeldUntil  time.Time `json:"held_until,omitzero"`  // the end of the window for which it waits, or waited last
 }
 
 // Member is one condition in force.

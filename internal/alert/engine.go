@@ -95,6 +95,7 @@ type Alerts struct {
 	mu        sync.Mutex // one step at a time; guards what follows
 	routes    []Route
 	receivers []Receiver
+	windows   []Window
 	looked    time.Time // when housekeep was last
 
 	waking sync.Mutex // guards what follows
@@ -330,7 +331,11 @@ func (a *Alerts) tell(ctx context.Context) (next time.Time, err error) {
 		return next, err
 	}
 	p := a.policy()
-	b, recheck, err := notify(p, alive, now, a.o.Recheck != nil)
+	at, err := a.worksAt(ctx, now)
+	if err != nil {
+		return next, err
+	}
+	b, recheck, err := notify(p, alive, now, at, a.o.Recheck != nil)
 	if err != nil {
 		return next, err
 	}
@@ -363,8 +368,12 @@ func (a *Alerts) tell(ctx context.Context) (next time.Time, err error) {
 		next = due
 	}
 	for _, al := range alive {
-		if !al.NotifyAt.IsZero() && al.NotifyAt.Before(next) {
-			next = al.NotifyAt
+		due := al.NotifyAt
+		if until, held := at.holds(al); held && !due.IsZero() && due.Before(until) {
+			due = until
+		}
+		if !due.IsZero() && due.Before(next) {
+			next = due
 		}
 	}
 	return next, nil

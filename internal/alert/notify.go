@@ -11,11 +11,21 @@ import (
 // recheckWait is what a second reading of both texts gets before unsaved is told.
 const recheckWait = 15 * time.Minute
 
-// notify turns the notifications of live alerts that are due into deliveries.
-// recheck are devices whose texts are to be read again before it is told that
-// they are not saved. It is pure but for the random ids.
-func notify(p *policy, alive []*Alert, at time.Time, canRecheck bool) (b Batch, recheck []int64, err error) {
+// notify turns the notifications of live alerts that are due into deliveries; what
+// is being worked on waits. recheck are devices whose texts are to be read again
+// before it is told that they are not saved. It is pure but for the random ids.
+func notify(p *policy, alive []*Alert, at time.Time, w works, canRecheck bool) (b Batch, recheck []int64, err error) {
 	for _, a := range alive {
+		if until, held := w.holds(a); held {
+			if a.HeldFrom.IsZero() {
+				a.HeldFrom = at
+			}
+			if !until.Equal(a.HeldUntil) {
+				a.HeldUntil = until
+				b.Alerts = append(b.Alerts, a)
+			}
+			continue
+		}
 		if a.NotifyAt.IsZero() || a.NotifyAt.After(at) {
 			continue
 		}
@@ -116,11 +126,17 @@ func forDigest(p *policy, receiver string, all []Alert, last, at time.Time) (fre
 		inDigest := slices.Contains(p.receivers(a.Kind, true), receiver)
 		atOnce := slices.Contains(p.receivers(a.Kind, false), receiver)
 		quiet := a.Kind == BackupFailed && a.NotifiedAt.IsZero() && !a.Merged
+		// Of what was worked on only that is told which held when the work was over,
+		// in the digest after: also where the last one came in the middle of the work.
+		fromBefore := !a.HeldFrom.IsZero() && !a.HeldFrom.After(last) && within(a.HeldUntil)
+		if a.HeldUntil.After(at) || a.State == Resolved && a.HeldUntil.After(a.ResolvedAt) {
+			quiet = false
+		}
 		switch {
 		case !inDigest && (!atOnce || !quiet):
 		case a.State == Resolved && inDigest && !a.NotifiedAt.IsZero() && !a.Merged && within(a.ResolvedAt):
 			over = append(over, a)
-		case quiet && within(a.OpenedAt), inDigest && within(a.NotifiedAt) && !a.Merged:
+		case quiet && (within(a.OpenedAt) || fromBefore), inDigest && within(a.NotifiedAt) && !a.Merged:
 			fresh = append(fresh, a)
 		case a.State == Firing && inDigest && !a.NotifiedAt.IsZero():
 			open++

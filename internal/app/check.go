@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"muster/internal/schedule"
 	"muster/internal/settings"
 )
 
@@ -40,6 +42,9 @@ func Check(ctx context.Context, o Options) ([]string, error) {
 	for _, s := range set.Scopes {
 		notes = append(notes, describeScope(set, s))
 	}
+	for _, m := range set.Maintenance {
+		notes = append(notes, describeMaintenance(set, m, o.Now()))
+	}
 	for _, w := range set.Warnings {
 		notes = append(notes, "warning: "+w.Error())
 	}
@@ -68,6 +73,26 @@ func describeScope(set *settings.Settings, s settings.Scope) string {
 		}
 	}
 	return text
+}
+
+// describeMaintenance says when a window is open next.
+func describeMaintenance(set *settings.Settings, m settings.Maintenance, now time.Time) string {
+	clock := func(t time.Time) string { return t.In(set.Timezone).Format("Mon 2006-01-02 15:04 MST") }
+	begin, end, over := m.Start, m.End, !m.End.After(now)
+	if m.Cron != "" {
+		times, err := schedule.NextTimes(m.Cron, set.Timezone, now.Add(-m.Duration), 1)
+		if err != nil || len(times) == 0 {
+			return fmt.Sprintf("maintenance %s: never comes again", m.Name)
+		}
+		begin, end, over = times[0], times[0].Add(m.Duration), false
+	}
+	switch {
+	case over:
+		return fmt.Sprintf("maintenance %s: is over since %s and can be taken out", m.Name, clock(end))
+	case begin.After(now):
+		return fmt.Sprintf("maintenance %s: next from %s to %s", m.Name, clock(begin), clock(end))
+	}
+	return fmt.Sprintf("maintenance %s: open since %s, until %s", m.Name, clock(begin), clock(end))
 }
 
 // checkSecrets resolves every reference, where the data directory can be opened.

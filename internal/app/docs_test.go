@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"muster/backup"
-	"muster/internal/schedule"
 	"muster/internal/settings"
 )
 
@@ -47,7 +46,7 @@ func TestSettingsOfTheGuideAreGood(t *testing.T) {
 	if text == nil {
 		t.Fatal("the guide has no settings")
 	}
-	s, faults := settings.Parse("muster.yaml", []byte(text[1]), settings.Options{CheckCron: schedule.Check, AlertKinds: kindNames()})
+	s, faults := settings.Parse("muster.yaml", []byte(text[1]), settingsOptions())
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}

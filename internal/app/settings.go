@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -27,7 +28,7 @@ import (
 
 // readSettings reads muster.yaml; what is wrong with it comes as Faults.
 func readSettings(file string) (*settings.Settings, error) {
-	s, err := settings.Load(file, settings.Options{CheckCron: schedule.Check, AlertKinds: kindNames()})
+	s, err := settings.Load(file, settingsOptions())
 	var faults settings.Faults
 	switch {
 	case errors.As(err, &faults):
@@ -42,6 +43,14 @@ func readSettings(file string) (*settings.Settings, error) {
 		return nil, &api.Error{Message: err.Error(), Exit: 2}
 	}
 	return s, nil
+}
+
+// settingsOptions is what settings need to know of the other rooms.
+func settingsOptions() settings.Options {
+	return settings.Options{
+		CheckCron: schedule.Check, CronTimes: schedule.NextTimes, AlertKinds: kindNames(),
+		CheckFilter: func(text string) error { _, err := inventory.ParseFilter(text); return err },
+	}
 }
 
 func kindNames() []string {
@@ -196,7 +205,30 @@ func (a *App) configureAlerts(ctx context.Context, set *settings.Settings) error
 	if err := a.alerts.Set(routes, receivers); err != nil {
 		return &api.Error{Message: err.Error(), Exit: 2}
 	}
+	a.alerts.SetWindows(windows(set))
 	return nil
+}
+
+// windows are the times in which nobody is told of what is being worked on.
+func windows(set *settings.Settings) (all []alert.Window) {
+	for _, m := range set.Maintenance {
+		filter, _ := inventory.ParseFilter(m.Filter) // checked where the settings were read
+		all = append(all, alert.Window{
+			Name: m.Name,
+			Covers: func(d inventory.Device) bool {
+				return (len(m.Scopes) == 0 || slices.Contains(m.Scopes, d.Scope)) &&
+					(len(m.Sites) == 0 || slices.Contains(m.Sites, d.Site)) && (m.Filter == "" || filter.Match(d))
+			},
+			Open: func(at time.Time) (time.Time, bool) {
+				if m.Cron == "" {
+					return m.End, !at.Before(m.Start) && at.Before(m.End)
+				}
+				until, open, _ := schedule.Within(m.Cron, set.Timezone, m.Duration, at) // as above
+				return until, open
+			},
+		})
+	}
+	return all
 }
 
 func (a *App) receiver(ctx context.Context, r settings.Receiver) (alert.Receiver, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestBadInputIsOneClearSentence has a row for each way in which a settings file
@@ -109,45 +110,69 @@ func TestBadInputIsOneClearSentence(t *testing.T) {
 		"a secret for a key":        {cred + "    kind: snmp-v2c\n    community: { FAKE-hunter2 }\n", 4, 18, "credentials[0].community", []string{"unknown key. Known here: command, env, file, secret"}},
 		"a secret behind a key":     {"credentials: [{ name: c, kind: snmp-v2c, community FAKE-hunter2 }]\n", 1, 42, "credentials[0]", []string{"unknown key. Known here"}},
 
-		"cron":                   {"schedules: { backup: { cron: \"20 25 * * *\" } }\n", 1, 30, "schedules.backup.cron", []string{"20 25 * * *", "five fields"}},
-		"schedule word":          {"schedules: { backup: never }\n", 1, 22, "schedules.backup", []string{"must be a map"}},
-		"splay":                  {"schedules: { backup: { splay: 13h } }\n", 1, 31, "schedules.backup.splay", []string{"12h"}},
-		"down before asked":      {"schedules: { reachability: { every: 10m, down_after: 5m } }\n", 1, 28, "schedules.reachability", []string{"10m", "5m"}},
-		"receiver kind":          {"receivers: [{ name: a, kind: pager }]\n", 1, 30, "receivers[0].kind", []string{"log, webhook, email, slack, teams"}},
-		"slack without url":      {"receivers: [{ name: a, kind: slack }]\n", 1, 13, "receivers[0]", []string{"kind slack needs url"}},
-		"slack with empty url":   {"receivers: [{ name: a, kind: slack, url: null }]\n", 1, 13, "receivers[0]", []string{"kind slack needs url"}},
-		"slack, literal url":     {"receivers: [{ name: a, kind: slack, url: \"https://hooks.slack.example/FAKE-hunter2\" }]\n", 1, 42, "receivers[0].url", []string{"is a secret", "url: { secret: NAME }"}},
-		"slack, url before kind": {"receivers: [{ url: \"https://hooks.slack.example/FAKE-hunter2\", name: a, kind: slack }]\n", 1, 20, "receivers[0].url", []string{"is a secret"}},
-		"teams, literal url":     {"receivers: [{ name: a, kind: teams, url: \"FAKE-hunter2\" }]\n", 1, 42, "receivers[0].url", []string{"muster secret set NAME"}},
-		"teams, empty reference": {"receivers: [{ name: a, kind: teams, url: {} }]\n", 1, 42, "receivers[0].url", []string{"at one place"}},
-		"slack with signing key": {"receivers: [{ name: a, kind: slack, url: { secret: s }, signing_key: { secret: k } }]\n", 1, 70, "receivers[0].signing_key", []string{"kind slack has no signing_key"}},
-		"diff with secrets":      {"receivers: [{ name: a, kind: slack, url: { secret: s }, diff: raw }]\n", 1, 63, "receivers[0].diff", []string{"none, redacted"}},
-		"diff misspelt":          {"receivers: [{ name: a, kind: webhook, url: \"https://x.example/\", diff: redactd }]\n", 1, 72, "receivers[0].diff", []string{"Did you mean redacted?"}},
-		"diff into the log":      {"receivers: [{ name: a, kind: log, diff: redacted }]\n", 1, 41, "receivers[0].diff", []string{"kind log has no diff"}},
-		"slack misspelt":         {"receivers: [{ name: a, kind: slakc, url: { secret: s } }]\n", 1, 30, "receivers[0].kind", []string{"Did you mean slack?"}},
-		"receiver without kind":  {"receivers: [{ name: a }]\n", 1, 13, "receivers[0]", []string{"no kind"}},
-		"receiver without name":  {"receivers: [{ kind: log }]\n", 1, 13, "receivers[0]", []string{"no name"}},
-		"two receivers":          {"receivers: [{ name: a, kind: log }, { name: a, kind: log }]\n", 1, 37, "receivers[1].name", []string{"second receiver"}},
-		"webhook without url":    {"receivers: [{ name: a, kind: webhook }]\n", 1, 13, "receivers[0]", []string{"needs url"}},
-		"webhook with a mail":    {"receivers: [{ name: a, kind: webhook, url: \"https://x.example/\", to: [a@b.example] }]\n", 1, 70, "receivers[0].to", []string{"no to"}},
-		"url that is none":       {"receivers: [{ name: a, kind: webhook, url: \"hooks FAKE-hunter2\" }]\n", 1, 44, "receivers[0].url", []string{"https://"}},
-		"url with a password":    {"receivers: [{ name: a, kind: webhook, url: \"https://u:FAKE-hunter2@x.example/\" }]\n", 1, 44, "receivers[0].url", []string{"{ secret: NAME }"}},
-		"literal signing key":    {"receivers: [{ name: a, kind: webhook, url: \"https://x.example/\", signing_key: FAKE-hunter2 }]\n", 1, 79, "receivers[0].signing_key", []string{"muster secret set"}},
-		"mail without server":    {"receivers: [{ name: a, kind: email, to: [a@b.example], from: a@b.example }]\n", 1, 13, "receivers[0]", []string{"needs server"}},
-		"mail address":           {"receivers: [{ name: a, kind: email, to: [nobody], from: a@b.example, server: \"m:25\" }]\n", 1, 42, "receivers[0].to[0]", []string{"noc@example.net"}},
-		"mail server":            {"receivers: [{ name: a, kind: email, to: [a@b.example], from: a@b.example, server: m }]\n", 1, 83, "receivers[0].server", []string{"mail.example.net:587"}},
-		"starttls":               {"receivers: [{ name: a, kind: email, to: [a@b.example], from: a@b.example, server: \"m:25\", starttls: yes }]\n", 1, 101, "receivers[0].starttls", []string{"required, opportunistic, none"}},
-		"password without user":  {"receivers: [{ name: a, kind: email, to: [a@b.example], from: a@b.example, server: \"m:25\", password: { env: P } }]\n", 1, 101, "receivers[0].password", []string{"of a user"}},
-		"alert kind":             {"receivers: [{ name: a, kind: log }]\nalerts: [{ kinds: [backup-faild], to: [a] }]\n", 2, 20, "alerts[0].kinds[0]", []string{"Did you mean backup-failed?"}},
-		"alert without kinds":    {"receivers: [{ name: a, kind: log }]\nalerts: [{ to: [a] }]\n", 2, 10, "alerts[0]", []string{"no kinds", "all"}},
-		"alert without receiver": {"alerts: [{ kinds: all }]\n", 1, 10, "alerts[0]", []string{"no receivers"}},
-		"unknown receiver":       {"alerts: [{ kinds: all, to: [opps] }]\nreceivers: [{ name: ops, kind: log }]\n", 1, 29, "alerts[0].to[0]", []string{`"opps"`, "Did you mean ops?"}},
-		"digest":                 {"receivers: [{ name: a, kind: log }]\nalerts: [{ kinds: all, to: [a], digest: hourly }]\n", 2, 41, "alerts[0].digest", []string{"none, daily"}},
-		"web for everybody":      {"web: { listen: \"0.0.0.0:8470\" }\n", 1, 16, "web.listen", []string{"loopback", "ssh -L"}},
-		"web without port":       {"web: { listen: \"127.0.0.1\" }\n", 1, 16, "web.listen", []string{"127.0.0.1:8470"}},
-		"retention":              {"retention: { runs: 1h }\n", 1, 20, "retention.runs", []string{"out of range"}},
-		"nested too deep":        {"scopes: " + strings.Repeat("[", 5000) + "\n", 1, 1, "", []string{"nested deeper"}},
-		"too large":              {"# " + strings.Repeat("x", sizeMax), 1, 1, "", []string{"bytes"}},
+		"cron":                        {"schedules: { backup: { cron: \"20 25 * * *\" } }\n", 1, 30, "schedules.backup.cron", []string{"20 25 * * *", "five fields"}},
+		"schedule word":               {"schedules: { backup: never }\n", 1, 22, "schedules.backup", []string{"must be a map"}},
+		"splay":                       {"schedules: { backup: { splay: 13h } }\n", 1, 31, "schedules.backup.splay", []string{"12h"}},
+		"down before asked":           {"schedules: { reachability: { every: 10m, down_after: 5m } }\n", 1, 28, "schedules.reachability", []string{"10m", "5m"}},
+		"receiver kind":               {"receivers: [{ name: a, kind: pager }]\n", 1, 30, "receivers[0].kind", []string{"log, webhook, email, slack, teams"}},
+		"slack without url":           {"receivers: [{ name: a, kind: slack }]\n", 1, 13, "receivers[0]", []string{"kind slack needs url"}},
+		"slack with empty url":        {"receivers: [{ name: a, kind: slack, url: null }]\n", 1, 13, "receivers[0]", []string{"kind slack needs url"}},
+		"slack, literal url":          {"receivers: [{ name: a, kind: slack, url: \"https://hooks.slack.example/FAKE-hunter2\" }]\n", 1, 42, "receivers[0].url", []string{"is a secret", "url: { secret: NAME }"}},
+		"slack, url before kind":      {"receivers: [{ url: \"https://hooks.slack.example/FAKE-hunter2\", name: a, kind: slack }]\n", 1, 20, "receivers[0].url", []string{"is a secret"}},
+		"teams, literal url":          {"receivers: [{ name: a, kind: teams, url: \"FAKE-hunter2\" }]\n", 1, 42, "receivers[0].url", []string{"muster secret set NAME"}},
+		"teams, empty reference":      {"receivers: [{ name: a, kind: teams, url: {} }]\n", 1, 42, "receivers[0].url", []string{"at one place"}},
+		"slack with signing key":      {"receivers: [{ name: a, kind: slack, url: { secret: s }, signing_key: { secret: k } }]\n", 1, 70, "receivers[0].signing_key", []string{"kind slack has no signing_key"}},
+		"diff with secrets":           {"receivers: [{ name: a, kind: slack, url: { secret: s }, diff: raw }]\n", 1, 63, "receivers[0].diff", []string{"none, redacted"}},
+		"diff misspelt":               {"receivers: [{ name: a, kind: webhook, url: \"https://x.example/\", diff: redactd }]\n", 1, 72, "receivers[0].diff", []string{"Did you mean redacted?"}},
+		"diff into the log":           {"receivers: [{ name: a, kind: log, diff: redacted }]\n", 1, 41, "receivers[0].diff", []string{"kind log has no diff"}},
+		"slack misspelt":              {"receivers: [{ name: a, kind: slakc, url: { secret: s } }]\n", 1, 30, "receivers[0].kind", []string{"Did you mean slack?"}},
+		"receiver without kind":       {"receivers: [{ name: a }]\n", 1, 13, "receivers[0]", []string{"no kind"}},
+		"receiver without name":       {"receivers: [{ kind: log }]\n", 1, 13, "receivers[0]", []string{"no name"}},
+		"two receivers":               {"receivers: [{ name: a, kind: log }, { name: a, kind: log }]\n", 1, 37, "receivers[1].name", []string{"second receiver"}},
+		"webhook without url":         {"receivers: [{ name: a, kind: webhook }]\n", 1, 13, "receivers[0]", []string{"needs url"}},
+		"webhook with a mail":         {"receivers: [{ name: a, kind: webhook, url: \"https://x.example/\", to: [a@b.example] }]\n", 1, 70, "receivers[0].to", []string{"no to"}},
+		"url that is none":            {"receivers: [{ name: a, kind: webhook, url: \"hooks FAKE-hunter2\" }]\n", 1, 44, "receivers[0].url", []string{"https://"}},
+		"url with a password":         {"receivers: [{ name: a, kind: webhook, url: \"https://u:FAKE-hunter2@x.example/\" }]\n", 1, 44, "receivers[0].url", []string{"{ secret: NAME }"}},
+		"literal signing key":         {"receivers: [{ name: a, kind: webhook, url: \"https://x.example/\", signing_key: FAKE-hunter2 }]\n", 1, 79, "receivers[0].signing_key", []string{"muster secret set"}},
+		"mail without server":         {"receivers: [{ name: a, kind: email, to: [a@b.example], from: a@b.example }]\n", 1, 13, "receivers[0]", []string{"needs server"}},
+		"mail address":                {"receivers: [{ name: a, kind: email, to: [nobody], from: a@b.example, server: \"m:25\" }]\n", 1, 42, "receivers[0].to[0]", []string{"noc@example.net"}},
+		"mail server":                 {"receivers: [{ name: a, kind: email, to: [a@b.example], from: a@b.example, server: m }]\n", 1, 83, "receivers[0].server", []string{"mail.example.net:587"}},
+		"starttls":                    {"receivers: [{ name: a, kind: email, to: [a@b.example], from: a@b.example, server: \"m:25\", starttls: yes }]\n", 1, 101, "receivers[0].starttls", []string{"required, opportunistic, none"}},
+		"password without user":       {"receivers: [{ name: a, kind: email, to: [a@b.example], from: a@b.example, server: \"m:25\", password: { env: P } }]\n", 1, 101, "receivers[0].password", []string{"of a user"}},
+		"alert kind":                  {"receivers: [{ name: a, kind: log }]\nalerts: [{ kinds: [backup-faild], to: [a] }]\n", 2, 20, "alerts[0].kinds[0]", []string{"Did you mean backup-failed?"}},
+		"alert without kinds":         {"receivers: [{ name: a, kind: log }]\nalerts: [{ to: [a] }]\n", 2, 10, "alerts[0]", []string{"no kinds", "all"}},
+		"alert without receiver":      {"alerts: [{ kinds: all }]\n", 1, 10, "alerts[0]", []string{"no receivers"}},
+		"unknown receiver":            {"alerts: [{ kinds: all, to: [opps] }]\nreceivers: [{ name: ops, kind: log }]\n", 1, 29, "alerts[0].to[0]", []string{`"opps"`, "Did you mean ops?"}},
+		"digest":                      {"receivers: [{ name: a, kind: log }]\nalerts: [{ kinds: all, to: [a], digest: hourly }]\n", 2, 41, "alerts[0].digest", []string{"none, daily"}},
+		"maintenance, no map":         {"maintenance: [tonight]\n", 1, 15, "maintenance[0]", []string{"must be a map", "cron"}},
+		"maintenance, a list of none": {"maintenance: tonight\n", 1, 14, "maintenance", []string{"must be a list"}},
+		"maintenance without a name":  {"maintenance: [{ cron: \"0 22 * * 2\", duration: 4h }]\n", 1, 15, "maintenance[0]", []string{"no name"}},
+		"two of one name":             {"maintenance: [{ name: w, cron: \"0 22 * * 2\", duration: 4h }, { name: w, cron: \"0 22 * * 3\", duration: 4h }]\n", 1, 62, "maintenance[1].name", []string{"second maintenance"}},
+		"maintenance without times":   {"maintenance: [{ name: w, sites: [paris] }]\n", 1, 15, "maintenance[0]", []string{"no times", "cron and duration", "start and end"}},
+		"maintenance key":             {"maintenance: [{ name: w, cron: \"0 22 * * 2\", druation: 4h }]\n", 1, 46, "maintenance[0]", []string{"Did you mean duration?"}},
+		"maintenance cron":            {"maintenance: [{ name: w, cron: \"20 25 * * *\", duration: 4h }]\n", 1, 32, "maintenance[0].cron", []string{"five fields"}},
+		"cron without duration":       {"maintenance: [{ name: w, cron: \"0 22 * * 2\" }]\n", 1, 15, "maintenance[0]", []string{"needs duration"}},
+		"cron and end":                {"maintenance: [{ name: w, cron: \"0 22 * * 2\", duration: 4h, end: \"2026-12-06 04:00\" }]\n", 1, 65, "maintenance[0].end", []string{"not both"}},
+		"cron and start":              {"maintenance: [{ name: w, cron: \"0 22 * * 2\", start: \"2026-12-06 04:00\" }]\n", 1, 53, "maintenance[0].start", []string{"not both"}},
+		"start alone":                 {"maintenance: [{ name: w, start: \"2026-12-06 04:00\" }]\n", 1, 15, "maintenance[0]", []string{"needs end or duration"}},
+		"end and duration":            {"maintenance: [{ name: w, start: \"2026-12-05 20:00\", end: \"2026-12-06 04:00\", duration: 8h }]\n", 1, 88, "maintenance[0].duration", []string{"end or duration"}},
+		"end before start":            {"maintenance: [{ name: w, start: \"2026-12-05 20:00\", end: \"2026-12-05 04:00\" }]\n", 1, 58, "maintenance[0].end", []string{"ends before it begins"}},
+		"end in another year":         {"maintenance: [{ name: w, start: \"2026-12-05 20:00\", end: \"2027-12-06 04:00\" }]\n", 1, 58, "maintenance[0].end", []string{"365 days", "31d"}},
+		"start that is no time":       {"maintenance: [{ name: w, start: \"Saturday evening\", duration: 4h }]\n", 1, 33, "maintenance[0].start", []string{"Saturday evening", "2026-12-05 20:00"}},
+		"start without a time of day": {"maintenance: [{ name: w, start: \"2026-12-05\", duration: 4h }]\n", 1, 33, "maintenance[0].start", []string{"no time"}},
+		"start that does not exist":   {"timezone: Europe/Paris\nmaintenance: [{ name: w, start: \"2026-03-29 02:30\", duration: 4h }]\n", 2, 33, "maintenance[0].start", []string{"02:30", "does not exist in Europe/Paris"}},
+		"maintenance too short":       {"maintenance: [{ name: w, cron: \"0 22 * * 2\", duration: 30s }]\n", 1, 56, "maintenance[0].duration", []string{"out of range"}},
+		"maintenance too long":        {"maintenance: [{ name: w, cron: \"0 22 1 1 *\", duration: 32d }]\n", 1, 56, "maintenance[0].duration", []string{"out of range", "31d"}},
+		"maintenance without end":     {"maintenance: [{ name: w, cron: \"0 22 * * *\", duration: 1d }]\n", 1, 56, "maintenance[0].duration", []string{"begins again after 1d"}},
+		"duration without a unit":     {"maintenance: [{ name: w, cron: \"0 22 * * 2\", duration: 4 }]\n", 1, 56, "maintenance[0].duration", []string{"unit"}},
+		"scope of a maintenance":      {"scopes:\n  - name: a\n    addresses: [192.0.2.0/24]\nmaintenance: [{ name: w, cron: \"0 22 * * 2\", duration: 4h, scopes: [b] }]\n", 4, 69, "maintenance[0].scopes[0]", []string{"no scope \"b\""}},
+		"filter of a maintenance":     {"maintenance: [{ name: w, cron: \"0 22 * * 2\", duration: 4h, filter: \"rack:7\" }]\n", 1, 68, "maintenance[0].filter", []string{"no field \"rack\""}},
+		"sites as a text":             {"maintenance: [{ name: w, cron: \"0 22 * * 2\", duration: 4h, sites: paris }]\n", 1, 67, "maintenance[0].sites", []string{"must be a list"}},
+		"web for everybody":           {"web: { listen: \"0.0.0.0:8470\" }\n", 1, 16, "web.listen", []string{"loopback", "ssh -L"}},
+		"web without port":            {"web: { listen: \"127.0.0.1\" }\n", 1, 16, "web.listen", []string{"127.0.0.1:8470"}},
+		"retention":                   {"retention: { runs: 1h }\n", 1, 20, "retention.runs", []string{"out of range"}},
+		"nested too deep":             {"scopes: " + strings.Repeat("[", 5000) + "\n", 1, 1, "", []string{"nested deeper"}},
+		"too large":                   {"# " + strings.Repeat("x", sizeMax), 1, 1, "", []string{"bytes"}},
 	}
 	cron := func(expr string) error {
 		if expr == "20 25 * * *" {
@@ -155,9 +180,21 @@ func TestBadInputIsOneClearSentence(t *testing.T) {
 		}
 		return nil
 	}
+	filter := func(text string) error {
+		if field, _, _ := strings.Cut(text, ":"); field == "rack" {
+			return fmt.Errorf("there is no field %q to filter by", field)
+		}
+		return nil
+	}
+	daily := func(_ string, _ *time.Location, from time.Time, n int) (all []time.Time, _ error) {
+		for i := range n {
+			all = append(all, from.AddDate(0, 0, i))
+		}
+		return all, nil
+	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, faults := Parse("muster.yaml", []byte(tt.text), Options{CheckCron: cron})
+			s, faults := Parse("muster.yaml", []byte(tt.text), Options{CheckCron: cron, CheckFilter: filter, CronTimes: daily})
 			if s != nil {
 				t.Fatal("was accepted")
 			}

@@ -39,6 +39,7 @@ type Settings struct {
 	Schedules   Schedules
 	Receivers   []Receiver
 	Alerts      []AlertRule
+	Maintenance []Maintenance
 	Web         Web
 	Retention   Retention
 
@@ -62,6 +63,11 @@ type Options struct {
 	CheckCron func(expr string) error
 	// AlertKinds are the kinds of alerts that exist; nil: those of AlertKinds.
 	AlertKinds []string
+	// CheckFilter says what is wrong with a filter of devices; nil: nothing is looked at.
+	CheckFilter func(text string) error
+	// CronTimes lists the next times of a cron expression; nil: what hangs on them
+	// is not looked at.
+	CronTimes func(expr string, zone *time.Location, from time.Time, n int) ([]time.Time, error)
 }
 
 // Load reads a settings file. Its error is Faults where the file is faulty.
@@ -88,6 +94,9 @@ func Parse(file string, data []byte, o Options) (*Settings, Faults) {
 	if o.CheckCron == nil {
 		o.CheckCron = func(string) error { return nil }
 	}
+	if o.CheckFilter == nil {
+		o.CheckFilter = func(string) error { return nil }
+	}
 	if o.AlertKinds == nil {
 		o.AlertKinds = AlertKinds()
 	}
@@ -105,8 +114,8 @@ func (r *reader) settings(top ast.Node, o Options) *Settings {
 		File: r.file, Timezone: time.UTC, Schedules: DefaultSchedules(), Web: Web{Listen: DefaultListen},
 		Retention: Retention{Runs: defaultRunsKept, Events: defaultEventsKept},
 	}
-	var scopes, rules []ast.Node
-	var rulePaths []string
+	var scopes, rules, works []ast.Node
+	var rulePaths, workPaths []string
 	names := make(map[string]bool)
 	once := func(what, name string, n ast.Node, path string) {
 		if name != "" && names[what+" "+name] {
@@ -146,6 +155,9 @@ func (r *reader) settings(top ast.Node, o Options) *Settings {
 		"alerts": func(n ast.Node, path string) { // after the receivers, wherever they stand
 			r.list(n, path, func(n ast.Node, path string) { rules, rulePaths = append(rules, n), append(rulePaths, path) })
 		},
+		"maintenance": func(n ast.Node, path string) { // after the scopes and the time zone
+			r.list(n, path, func(n ast.Node, path string) { works, workPaths = append(works, n), append(workPaths, path) })
+		},
 		"web": func(n ast.Node, path string) {
 			if r.off(n) {
 				s.Web = Web{}
@@ -172,6 +184,11 @@ func (r *reader) settings(top ast.Node, o Options) *Settings {
 	}
 	for i, n := range rules {
 		s.Alerts = append(s.Alerts, r.alertRule(n, rulePaths[i], o.AlertKinds, receivers))
+	}
+	for i, n := range works {
+		m := r.maintenance(n, workPaths[i], s, o)
+		once("maintenance", m.Name, n, workPaths[i])
+		s.Maintenance = append(s.Maintenance, m)
 	}
 	return s
 }

@@ -273,7 +273,7 @@ func TestTemplateShowsEveryKeyWithItsDefault(t *testing.T) {
 	if faults != nil {
 		t.Fatalf("%v\n%s", faults, uncommented)
 	}
-	if shown.Key == "" || len(shown.Receivers) != 5 || len(shown.Alerts) != 2 || shown.Scopes[0].Site == "" || len(shown.Credentials[1].For) == 0 || !shown.Scopes[0].Source.IsValid() {
+	if shown.Key == "" || len(shown.Receivers) != 5 || len(shown.Alerts) != 2 || len(shown.Maintenance) != 2 || shown.Scopes[0].Site == "" || len(shown.Credentials[1].For) == 0 || !shown.Scopes[0].Source.IsValid() {
 		t.Errorf("not all keys were uncommented:\n%s", uncommented)
 	}
 	if shown.Scopes[0].Timeouts.WithDefaults() != (collector.Limits{}).WithDefaults() {

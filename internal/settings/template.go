@@ -201,6 +201,10 @@ scopes:
 #   - { kinds: [unreachable, backup-failed, host-key-changed, login-rejected], to: [ops] }
 #   - { kinds: [changed, unsaved, off-baseline], to: [mail], digest: daily, unsaved_after: 2h }
 
+# maintenance:                   # alerts open, and who is told waits for the end; what still holds is told then
+#   - { name: patch-night, cron: "0 22 * * 2", duration: 4h, sites: [paris] }     # duration: as time passes
+#   - { name: move, start: "2026-12-05 20:00", end: "2026-12-06 04:00", scopes: [{{ q .Scope }}], filter: "tag:rack7" }
+
 # web: { listen: "127.0.0.1:8470" }   # on loopback only; off: no pages
 
 # retention: { runs: 90d, events: 400d }   # versions are kept for ever
