@@ -209,6 +209,60 @@ func TestFactsGoOnWithoutATable(t *testing.T) {
 	}
 }
 
+func TestFactsOfTheAgentsOfFixtures(t *testing.T) {
+	for _, f := range fixtures(t) {
+		f.each("agent", func(name, data string) {
+			head, rest, _ := strings.Cut(data, "\n")
+			oid, descr, _ := strings.Cut(head, " ")
+			sys := snmp.System{ObjectID: oid, Descr: strings.NewReplacer(`\r`, "\r", `\n`, "\n").Replace(descr)}
+			want, ask := map[string]string{}, rows{}
+			for l := range strings.Lines(rest) {
+				key, value, _ := strings.Cut(strings.TrimSuffix(l, "\n"), " ")
+				if key == "fact" {
+					key, value, _ = strings.Cut(value, " ")
+					want[key] = value
+				} else {
+					ask[key] = value
+				}
+			}
+			if m := definitions(t).Identify(sys, nil); m.Platform == nil || m.Platform.Name != f.def.Name || !m.Certain {
+				t.Errorf("%s/%s: Identify() = %+v", f.def.Name, name, m)
+			}
+			facts, err := f.def.Facts(t.Context(), ask, sys)
+			got := map[string]string{}
+			for _, x := range facts {
+				got[x.Name] = x.Value
+			}
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Errorf("%s/%s: %v %s", f.def.Name, name, err, diff)
+			}
+		})
+	}
+}
+
+// rows is an agent that answers OIDs from a table.
+type rows map[string]string
+
+func (r rows) Get(_ context.Context, oids ...string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, oid := range oids {
+		if v, ok := r[oid]; ok {
+			out[oid] = v
+		}
+	}
+	return out, nil
+}
+
+func (r rows) Column(_ context.Context, oid string) (map[string]string, error) {
+	out := map[string]string{}
+	for k, v := range r {
+		if idx, ok := strings.CutPrefix(k, oid+"."); ok {
+			out[idx] = v
+		}
+	}
+	return out, nil
+}
+
 func TestAnonymousValuesAreNoFacts(t *testing.T) {
 	for _, v := range []string{"", " ", "0", "N/A", "n/a", "Not Specified", "unknown", "None", "00000000", "--", "BUILTIN", "To be filled by O.E.M.", "\x00\x00"} {
 		if got := telling(v); got != "" {

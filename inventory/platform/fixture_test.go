@@ -20,6 +20,8 @@ var testKey = []byte("a key for tests")
 //
 //	facts      lines NAME VALUE, what TextFacts finds in the parts
 //	agents     lines SYSOBJECTID SYSDESCR that have to be this platform for certain
+//	agent/…    one agent: its line as in agents, then lines OID VALUE, then lines
+//	           "fact NAME VALUE", all that Facts has to find
 //	proof/…    what the command answers that proves the platform
 //	prompts, no-prompts, pagers   lines that the dialogue takes for such, or not
 //	secrets    text with each value that has to be masked in «»; blocks apart
