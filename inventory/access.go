@@ -175,11 +175,18 @@ func (a *Access) review(ctx context.Context, n Network, id int64) error {
 	}
 	dev := st.dev
 	var why error
-	if dev.Managed && !dev.Retired && !dev.Disabled {
-		if def, ok := a.o.Platforms().ByName(dev.Platform); ok {
-			_, why = a.may(ctx, n, st, def)
-		} else {
-			why = a.unknownPlatform(dev)
+	def, known := a.o.Platforms().ByName(dev.Platform)
+	switch {
+	case dev.Retired, dev.Disabled:
+	case dev.Managed && known:
+		_, why = a.may(ctx, n, st, def)
+	case dev.Managed:
+		why = a.unknownPlatform(dev)
+	case dev.Platform == "" && !dev.ManagedGiven:
+		// It may be network gear, which only a session can tell: a person may say
+		// yes to that. Whatever else is missing at it is nobody's concern.
+		if _, err := a.may(ctx, n, st, nil); errors.Is(err, collector.ErrNeedsDecision) {
+			why = err
 		}
 	}
 	var e *collector.Error

@@ -24,7 +24,7 @@ func passwordsMay(dev Device, sc Scope, keys []Key, snmpKind collector.Credentia
 			return true, false, ""
 		}
 		return false, false, fmt.Sprintf("scope %s sends passwords only to devices that SNMPv3 or a pinned key authenticates. "+
-			"Give the scope an snmp-v3 credential, or pin the key: muster device accept-key --known-hosts FILE %s", sc.Name, dev.Name)
+			"Give the scope an snmp-v3 credential, or pin the key: muster device allow %[2]s shows it first, muster device accept-key --known-hosts FILE %[2]s knows it already", sc.Name, dev.Name)
 	}
 	if dev.Identified || dev.AddedByPerson || pinned {
 		return true, false, ""
@@ -32,9 +32,9 @@ func passwordsMay(dev Device, sc Scope, keys []Key, snmpKind collector.Credentia
 	if ownCredential {
 		return true, true, ""
 	}
-	return false, false, fmt.Sprintf("SNMP does not prove what %s is, so no password goes there. Bind a credential to its address (for: [%s]), "+
-		"or give it one (muster device set %s --credential NAME), or pin its key (muster device accept-key --known-hosts FILE %s)",
-		dev.Name, dev.Address, dev.Name, dev.Name)
+	return false, false, fmt.Sprintf("SNMP does not prove what %[1]s is, so no password goes there. Say yes to the host key that it shows (muster device allow %[1]s), "+
+		"or bind a credential to its address (for: [%[2]s]), or give it one (muster device set %[1]s --credential NAME)",
+		dev.Name, dev.Address)
 }
 
 // platformMay says whether a session may be opened on a platform that is only

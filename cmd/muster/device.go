@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,6 +21,7 @@ type deviceCmd struct {
 	Add       deviceAddCmd     `cmd:"" help:"Add a device by its address, e.g. one without SNMP."`
 	Import    deviceImportCmd  `cmd:"" help:"Add and change the devices of a CSV file, or of a router.db."`
 	Set       deviceSetCmd     `cmd:"" help:"Decide something about one device."`
+	Allow     deviceAllowCmd   `cmd:"" help:"Say yes to passwords at devices that SNMP does not prove, by the host keys that they show."`
 	AcceptKey deviceAcceptCmd  `cmd:"" help:"Accept the SSH host keys that devices showed last."`
 	Retry     deviceRetryCmd   `cmd:"" help:"Forget rejected logins, so that the credentials are tried again."`
 	Replace   deviceReplaceCmd `cmd:"" help:"Say that the hardware was replaced: new serial and keys, same history."`
@@ -29,7 +31,7 @@ type deviceCmd struct {
 }
 
 type deviceListCmd struct {
-	Filter []string `arg:"" optional:"" help:"Filter words: a name (core*), platform:frr, site:paris, state:down, vendor:…"`
+	Filter []string `arg:"" optional:"" help:"Filter words: a name (core*), platform:frr, site:paris, state:down, vendor:…, missing:needs-decision (those that wait for a yes, with the reason)"`
 	listing
 }
 
@@ -53,6 +55,9 @@ func (c *deviceListCmd) Run(s *session) error {
 			text("drift", func(d api.Device) string { return strings.Join(d.Drift, ",") }).optional(),
 			aged("last backup", func(d api.Device) *time.Time { return d.LastBackup }),
 			text("versions", func(d api.Device) string { return fmt.Sprint(d.Versions) }),
+		}
+		if slices.ContainsFunc(c.Filter, func(w string) bool { return strings.HasPrefix(w, "missing:") }) {
+			columns = append(columns, sentence("problem", func(d api.Device) string { return d.Problem }))
 		}
 		return list(s, c.listing, devices, "no devices; muster discover finds them, muster device add ADDRESS adds one", columns...)
 	})

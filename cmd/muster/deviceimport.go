@@ -57,18 +57,12 @@ func (c *deviceImportCmd) Run(s *session) error {
 		case work == 0:
 			fmt.Fprintln(s.stderr, "nothing to do: all of it is in the inventory as the file says")
 			return nil
-		case !c.asks(s):
+		case c.File == "-" || !s.asks(c.listing):
 			fmt.Fprintln(s.stderr, said[1]+"; nothing was done yet: the same with --yes does it")
 			return nil
 		}
-		fmt.Fprint(s.stderr, said[1]+". Type yes to do it: ")
-		answer, err := s.answer(func() (string, error) { return bufio.NewReader(s.stdin).ReadString('\n') })
-		if err != nil && !errors.Is(err, io.EOF) {
+		if said, err := s.saysYes(said[1]); err != nil || !said {
 			return err
-		}
-		if a := strings.ToLower(strings.TrimSpace(answer)); a != "yes" && a != "y" {
-			fmt.Fprintln(s.stderr, "nothing was done")
-			return nil
 		}
 		in.Apply = true
 		if done, err = cl.Import(ctx, in); err != nil {
@@ -105,9 +99,23 @@ func (c *deviceImportCmd) read(s *session) ([]byte, error) {
 }
 
 // asks reports whether there is somebody to ask.
-func (c *deviceImportCmd) asks(s *session) bool {
+func (s *session) asks(o listing) bool {
 	f, ok := s.stdin.(*os.File)
-	return ok && c.File != "-" && c.Output == "table" && term.IsTerminal(int(f.Fd()))
+	return ok && o.Output == "table" && term.IsTerminal(int(f.Fd()))
+}
+
+// saysYes asks whether to do what was shown.
+func (s *session) saysYes(what string) (bool, error) {
+	fmt.Fprint(s.stderr, what+". Type yes to do it: ")
+	answer, err := s.answer(func() (string, error) { return bufio.NewReader(s.stdin).ReadString('\n') })
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "yes" && a != "y" {
+		fmt.Fprintln(s.stderr, "nothing was done")
+		return false, nil
+	}
+	return true, nil
 }
 
 func (c *deviceImportCmd) faulty(s *session, faults []inventory.ImportFault) error {

@@ -217,6 +217,11 @@ func (c *Client) RetryDevice(ctx context.Context, name string) error {
 	return c.call(ctx, "POST", path("devices", name, "retry"), nil, nil, nil)
 }
 
+// Allow says yes to passwords at devices, or shows to which host keys that would be.
+func (c *Client) Allow(ctx context.Context, a Allow) (done []inventory.Allowed, err error) {
+	return done, c.call(ctx, "POST", path("allow"), nil, a, &done)
+}
+
 // AcceptKeys pins the host keys that the devices of filter showed last, or those
 // of known (lines of an OpenSSH known_hosts file); it returns what was pinned.
 func (c *Client) AcceptKeys(ctx context.Context, filter []string, known []byte) (a []inventory.Accepted, err error) {

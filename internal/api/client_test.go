@@ -36,6 +36,7 @@ func TestEveryRouteHasItsClientMethod(t *testing.T) {
 		},
 		"POST /v1/devices/{name}/merge":  func(ctx context.Context, c *Client) error { return c.MergeDevice(ctx, odd, "other") },
 		"DELETE /v1/devices/{name}":      func(ctx context.Context, c *Client) error { return c.DeleteDevice(ctx, odd) },
+		"POST /v1/allow":                 func(ctx context.Context, c *Client) error { _, err := c.Allow(ctx, Allow{}); return err },
 		"POST /v1/accept-keys":           func(ctx context.Context, c *Client) error { _, err := c.AcceptKeys(ctx, nil, nil); return err },
 		"POST /v1/discover":              func(ctx context.Context, c *Client) error { return c.Discover(ctx, RunRequest{}, ignore) },
 		"GET /v1/explain":                func(ctx context.Context, c *Client) error { _, err := c.Explain(ctx, "192.0.2.1"); return err },

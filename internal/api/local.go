@@ -114,6 +114,18 @@ func (s *Server) acting(mux *router) {
 		_, err := s.devices.Merge(r.Context(), r.PathValue("name"), r.FormValue("other"), by)
 		return struct{}{}, err
 	}))
+	mux.HandleFunc("POST /v1/allow", answer(func(r *http.Request) (any, error) {
+		var a Allow
+		if err := body(r, &a); err != nil {
+			return nil, err
+		}
+		f, err := inventory.ParseFilter(a.Filter...)
+		if err != nil {
+			return nil, &Error{Message: err.Error(), Exit: 2}
+		}
+		out, err := s.devices.Allow(r.Context(), f, inventory.AllowOptions{Apply: a.Apply, Keys: a.Keys}, by)
+		return full(out), err
+	}))
 	mux.HandleFunc("POST /v1/accept-keys", answer(func(r *http.Request) (any, error) {
 		var a AcceptKeys
 		if err := body(r, &a); err != nil {

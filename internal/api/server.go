@@ -34,6 +34,7 @@ type Devices interface {
 	Merge(ctx context.Context, into, from, by string) (inventory.Device, error)
 	Retire(ctx context.Context, key, by string) (inventory.Device, error)
 	Delete(ctx context.Context, key, by string) (inventory.Device, error)
+	Allow(ctx context.Context, f inventory.Filter, o inventory.AllowOptions, by string) ([]inventory.Allowed, error)
 	AcceptKey(ctx context.Context, f inventory.Filter, by string) ([]inventory.Accepted, error)
 	AcceptKnownHosts(ctx context.Context, f inventory.Filter, file io.Reader, by string) ([]inventory.Accepted, error)
 	RetryCredential(ctx context.Context, name, by string) error
@@ -155,9 +156,10 @@ func row(d inventory.Device, st backup.Standing) Device {
 		r.BackupState = backup.Disabled
 	}
 	switch {
-	case r.BackupState == backup.Good || !d.Managed:
+	case r.BackupState == backup.Good:
 	case d.Missing != "":
 		r.ProblemKind, r.Problem = d.Missing, d.MissingReason
+	case !d.Managed:
 	case st.Message != "":
 		r.ProblemKind, r.ProblemStep, r.Problem = st.Kind, st.Step, st.Message
 	}

@@ -108,7 +108,7 @@ var mends = map[string]string{
 	"login-rejected":      "Store the right password (muster secret set NAME), then muster device retry DEVICE.",
 	"needs-credential":    "No credential fits or is left to try: name one in the scope, or muster device set DEVICE --credential NAME; then muster device retry DEVICE.",
 	"credential-stopped":  "The credential was rejected: store the right secret (muster secret set NAME); it is tried again with one login.",
-	"needs-decision":      "No password is sent there unasked: bind a credential to the address with `for`, pin its key (muster device accept-key), or set passwords_to for the scope.",
+	"needs-decision":      "No password is sent there unasked: muster device list missing:needs-decision names them with the reason, muster device allow NAME shows the host key and says yes.",
 	"host-key-changed":    "Compare the fingerprints at the device; then muster device accept-key NAME, or muster device replace NAME.",
 	"host-key-unknown":    "The scope is strict: pin the key with muster device accept-key --known-hosts FILE.",
 	"no-common-algorithm": "The device offers only old algorithms: allow them for it (muster device set NAME --algorithms compatible or legacy).",

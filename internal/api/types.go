@@ -216,6 +216,13 @@ type RunRequest struct {
 	DryRun bool     `json:"dry_run,omitempty"`
 }
 
+// Allow is the body of `device allow`.
+type Allow struct {
+	Filter []string          `json:"filter"`
+	Keys   map[string]string `json:"keys,omitempty"` // fingerprints that a person saw, by device
+	Apply  bool              `json:"apply,omitempty"`
+}
+
 // AcceptKeys is the body of accept-keys: a filter, or known_hosts lines.
 type AcceptKeys struct {
 	Filter     []string `json:"filter"`
