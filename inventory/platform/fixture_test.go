@@ -24,6 +24,8 @@ var testKey = []byte("a key for tests")
 //	           "fact NAME VALUE", all that Facts has to find
 //	proof/…    what the command answers that proves the platform
 //	prompts, no-prompts, pagers   lines that the dialogue takes for such, or not
+//	messages   lines KIND LINE, of which each pattern of the dialogue matches one: command,
+//	           denied, busy, noise (errors), fails (enable), question (login)
 //	secrets    text with each value that has to be masked in «»; blocks apart
 //	plain      text in which nothing may be masked
 //	broken/…   the kind of failure, then a change of the parts that has to cause it

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -293,6 +295,42 @@ func TestDialogueTakesItsPromptsOnly(t *testing.T) {
 		for _, l := range f.def.rules.syntax.lines(f.running()) {
 			if b := l.of(f.running()); !l.inside && d.Prompt.Match(b) { // a banner may say anything
 				t.Errorf("%s: the line %q of its config looks like a prompt", f.def.Name, b)
+			}
+		}
+	}
+}
+
+// Where a fixture has messages, each pattern that waits for one has a sample, and
+// each sample is known for what it is.
+func TestEveryMessageIsKnown(t *testing.T) {
+	for _, f := range fixtures(t) {
+		samples := map[string][]string{}
+		for _, l := range f.lines("messages") {
+			kind, text, _ := strings.Cut(l, " ")
+			samples[kind] = append(samples[kind], strings.ReplaceAll(text, `\n`, "\n"))
+		}
+		if len(samples) == 0 {
+			continue
+		}
+		d := f.def.Dialogue()
+		patterns := map[string][]*regexp.Regexp{
+			"command": d.Errors.Command, "denied": d.Errors.Denied, "busy": d.Errors.Busy, "noise": d.Errors.Noise, "fails": d.Enable.Fails,
+		}
+		for _, q := range d.Login {
+			patterns["question"] = append(patterns["question"], q.When)
+		}
+		for kind, texts := range samples {
+			for _, text := range texts {
+				if !slices.ContainsFunc(patterns[kind], func(re *regexp.Regexp) bool { return re.MatchString(text) }) {
+					t.Errorf("%s: no pattern of %s knows %q", f.def.Name, kind, text)
+				}
+			}
+		}
+		for kind, list := range patterns {
+			for _, re := range list {
+				if !slices.ContainsFunc(samples[kind], re.MatchString) {
+					t.Errorf("%s: no sample of %s for %s", f.def.Name, kind, re)
+				}
 			}
 		}
 	}
