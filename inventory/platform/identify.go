@@ -129,14 +129,17 @@ var (
 	// HRP_M<fw1>, * sw1.3 # with a change that is not saved.
 	// What a session really waits for is the one prompt that it has learned.
 	anyPrompt = regexp.MustCompile(`^(?:(?:[!*] ?){0,2}[<\[(]?[\w.\-][\w.\-@:~/()\[\]+< ]{0,120}[#>$%\]]|[#$%>]) ?$`)
+	anyKey    = regexp.MustCompile(`(?i)press any key to continue`)
 	anyPager  = regexp.MustCompile(`^ {0,2}(?:<?-{1,4} ?\(?(?i:(?:less|more)(?: \d+%)?)\)? ?-{1,4}>?(?:, next page: Space, .{0,60})?|lines \d+-\d+|Press <SPACE> to continue or <Q> to quit:?|-- (?:MORE --, next page: .{1,60}|\[Q quit\|.{1,60}\])|More: <space>, .{1,60}|\(END\)|:) ?$`)
 )
 
 // ProbeDialogue is the dialogue to open a session with at a device whose
 // platform is not known: it makes no assumption but a prompt, and sends nothing
-// but what Prove sends.
+// but what Prove sends, and a line end where a notice waits for any key.
 func (s *Set) ProbeDialogue() cli.Dialogue {
-	return cli.Dialogue{Prompt: anyPrompt, Pager: anyPager, PagerKey: " "}
+	return cli.Dialogue{Prompt: anyPrompt, Pager: anyPager, PagerKey: " ", Login: []cli.Question{
+		{When: anyKey, Send: "", Why: "a notice in front of the first prompt"},
+	}}
 }
 
 // Prove runs the proof commands of the definitions that have one, at most once

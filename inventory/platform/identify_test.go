@@ -247,8 +247,13 @@ func TestProofEndsWithTheSession(t *testing.T) {
 
 func TestProbeDialogueTakesEveryPromptAndAssumesNothing(t *testing.T) {
 	d := definitions(t).ProbeDialogue()
-	if d.Exit != "" || len(d.Paging) > 0 || d.Enable.When != nil || len(d.Login) > 0 {
+	if d.Exit != "" || len(d.Paging) > 0 || d.Enable.When != nil {
 		t.Errorf("it would send something: %+v", d)
+	}
+	for _, q := range d.Login {
+		if q.Send != "" {
+			t.Errorf("it would answer %q", q.Send)
+		}
 	}
 	for _, f := range fixtures(t) {
 		for _, p := range f.lines("prompts") {
