@@ -149,10 +149,12 @@ func TestBadInputIsOneSentenceAndLosesNothing(t *testing.T) {
 		"a secret itself":         {edit("{ secret: noc }", "hunter2-fake"), nil, 2, []string{`muster\.yaml:6:15: `, `muster secret set`}},
 		"filter of a maintenance": {edit("web: off", `maintenance: [{ name: w, cron: "0 22 * * 2", duration: 4h, filter: "rack:7" }]`), nil, 2, []string{`muster\.yaml:11:68: maintenance\[0\]\.filter`, `no field "rack"`, `site`}},
 		"maintenance without end": {edit("web: off", `maintenance: [{ name: w, cron: "0 * * * *", duration: 1h }]`), nil, 2, []string{`muster\.yaml:11:55: maintenance\[0\]\.duration`, `Make it shorter`}},
+		"secret of a chat":        {edit("web: off", `receivers: [{ name: chat, kind: slack, url: { secret: hook } }]`), nil, 2, []string{`receiver chat: .*secret "hook" is not set`, `muster secret set hook`}},
+		"a test of that chat":     {edit("web: off", `receivers: [{ name: chat, kind: slack, url: { secret: hook } }]`), []string{"receiver", "test", "chat"}, 1, []string{`receiver chat: .*secret "hook" is not set`, `muster secret set hook`}},
 		"address of a chat in clear": {func(p *place) {
 			p.write(filepath.Join(p.root, "hook"), "http://hooks.example.net/services/hunter2-fake\n")
 			p.write(p.config, goodSettings+"receivers: [{ name: chat, kind: slack, url: { file: hook } }]\n")
-		}, []string{"status"}, 2, []string{`receiver chat: its url begins with http:`, `muster secret set NAME`}},
+		}, nil, 2, []string{`receiver chat: its url begins with http:`, `muster secret set NAME`}},
 		"settings missing": {func(p *place) { p.config = filepath.Join(p.root, "nowhere.yaml") }, []string{"status"}, 2,
 			[]string{`nowhere\.yaml is not there`, `muster init`, `--config`}},
 		"settings as a verb sees them": {edit("192.0.2.0/28", "192.0.2.0/33"), []string{"status"}, 2, []string{`muster\.yaml:9:17: `}},

@@ -104,3 +104,42 @@ func TestDiffOfAnAlertReachesTheChatsWithoutSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretOfAReceiverMayComeLater: what a receiver lacks keeps nobody out, and
+// holds from the next message on.
+func TestSecretOfAReceiverMayComeLater(t *testing.T) {
+	t.Parallel()
+	server := newPosts(t)
+	h := newHouse(t, lab.Options{Devices: []lab.Device{{Name: "sw1", Platform: lab.IOSXE}}},
+		"receivers: [{ name: chat, kind: slack, url: { secret: slack-hook } }]\nalerts: [{ kinds: all, to: [chat] }]")
+	test := func(says string) {
+		t.Helper()
+		err := h.c.TestReceiver(t.Context(), "chat")
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "FAKE")) {
+			t.Errorf("receiver test: %v, want %q", err, says)
+		}
+	}
+	set := func(value string) {
+		t.Helper()
+		if err := h.c.SetSecret(t.Context(), "slack-hook", value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	test("muster secret set slack-hook")
+	h.discover()
+	if got := h.backup(); got[string(backup.Stored)] != 1 {
+		t.Errorf("backups beside a receiver without its secret: %v", got)
+	}
+	set("hooks.example.net/FAKE")
+	test("no http or https address")
+	if _, err := h.c.Reload(t.Context()); err != nil {
+		t.Errorf("reload beside a receiver with a wrong secret: %v", err)
+	}
+	set(server.URL + "/one")
+	test("")
+	set(server.URL + "/two")
+	test("")
+	if len(server.to("/one")) != 1 || len(server.to("/two")) != 1 {
+		t.Errorf("posted %d and %d, want one each: a changed secret holds at once", len(server.to("/one")), len(server.to("/two")))
+	}
+}

@@ -151,6 +151,10 @@ func (a *App) Examine(ctx context.Context) []api.Finding {
 		_, err = a.network.Load().Credential(ctx, c.Name)
 		add("credential", c.Name+" has its secrets", err, "muster secret set NAME, or mend what muster.yaml refers to")
 	}
+	for _, r := range set.Receivers {
+		_, err = a.receiver(ctx, r)
+		add("receiver", r.Name+" has its secrets", err, "Then try it: muster receiver test "+r.Name)
+	}
 	add("platforms", counted(len(a.platforms.Load().All()), "definition"), nil, "")
 	now := a.o.Now()
 	if now.Year() < 2026 {

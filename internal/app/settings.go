@@ -20,7 +20,6 @@ import (
 	"muster/internal/alert"
 	"muster/internal/api"
 	"muster/internal/schedule"
-	"muster/internal/secret"
 	"muster/internal/settings"
 	"muster/inventory"
 	"muster/inventory/platform"
@@ -182,10 +181,10 @@ func (a *App) entries(set *settings.Settings) []schedule.Entry {
 func (a *App) configureAlerts(ctx context.Context, set *settings.Settings) error {
 	var receivers []alert.Receiver
 	for _, r := range set.Receivers {
-		made, err := a.receiver(ctx, r)
-		if err != nil {
+		if _, err := a.receiver(ctx, r); err != nil && !errors.Is(err, errReceiverSecret) {
 			return &api.Error{Message: err.Error(), Exit: 2}
 		}
+		var made alert.Receiver = receiver{a, r}
 		if r.Diff == "redacted" {
 			made = alert.WithDiff(made)
 		}
@@ -229,51 +228,6 @@ func windows(set *settings.Settings) (all []alert.Window) {
 		})
 	}
 	return all
-}
-
-func (a *App) receiver(ctx context.Context, r settings.Receiver) (alert.Receiver, error) {
-	resolve := func(ref settings.Ref) (secret.Value, error) {
-		if ref.IsZero() {
-			return secret.Value{}, nil
-		}
-		v, err := ref.Resolve(ctx, a.store.Secret)
-		if err != nil {
-			return v, fmt.Errorf("receiver %s: %w", r.Name, err)
-		}
-		return v, nil
-	}
-	switch r.Kind {
-	case settings.ReceiverWebhook:
-		url := r.URL
-		if url == "" {
-			v, err := resolve(r.URLRef)
-			if err != nil {
-				return nil, err
-			}
-			url = v.Reveal()
-		}
-		key, err := resolve(r.SigningKey)
-		if err != nil {
-			return nil, err
-		}
-		return alert.NewWebhook(r.Name, url, alert.WebhookOptions{Key: key, Now: a.o.Now})
-	case settings.ReceiverSlack, settings.ReceiverTeams:
-		address, err := resolve(r.URLRef)
-		if err != nil {
-			return nil, err
-		}
-		if r.Kind == settings.ReceiverSlack {
-			return alert.NewSlack(r.Name, address, alert.ChatOptions{Now: a.o.Now})
-		}
-		return alert.NewTeams(r.Name, address, alert.ChatOptions{Now: a.o.Now})
-	case settings.ReceiverEmail:
-		password, err := resolve(r.Password)
-		if err != nil {
-			return nil, err
-		}
-		return alert.NewEmail(r.Name, alert.EmailOptions{Server: r.Server, From: r.From, To: r.To, StartTLS: alert.StartTLS(r.StartTLS), User: r.User, Password: password})
-	}
-	return alert.NewLog(r.Name, a.log), nil
 }
 
 // overdue lists managed devices whose newest good backup is older than before.
