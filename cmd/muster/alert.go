@@ -33,7 +33,12 @@ func (c *alertListCmd) Run(s *session) error {
 			text("devices", func(a alert.Alert) string { return strings.Join(a.Devices, ",") }).clipped(40),
 			text("state", func(a alert.Alert) string { return string(a.State) }),
 			moment("opened", func(a alert.Alert) *time.Time { return &a.OpenedAt }).keyed("opened_at"),
-			sentence("message", func(a alert.Alert) string { return a.Message }),
+			sentence("message", func(a alert.Alert) string {
+				if a.WaitsUntil.IsZero() {
+					return a.Message
+				}
+				return fmt.Sprintf("%s (nobody is told before maintenance %s ends, %s)", a.Message, a.WaitsFor, a.WaitsUntil.Local().Format("2006-01-02 15:04 MST"))
+			}),
 		)
 	})
 }

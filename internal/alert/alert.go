@@ -78,6 +78,10 @@ type Alert struct {
 	AckedBy    string    `json:"acked_by,omitempty"`
 	AckedAt    time.Time `json:"acked_at,omitzero"`
 	AckNote    string    `json:"ack_note,omitempty"`
+	// Of one that nobody has been told of yet, since it is being worked on: for which
+	// maintenance it waits, and until when. Only [Alerts.List] fills them.
+	WaitsFor   string    `json:"waits_for,omitempty"`
+	WaitsUntil time.Time `json:"waits_until,omitzero"`
 
 	Detail `json:"-"`
 }
@@ -96,6 +100,7 @@ type Detail struct {
 	Merged     bool      `json:"merged,omitempty"`     // resolved only because another alert tells of the same
 	HeldFrom   time.Time `json:"held_from,omitzero"`   // when it first waited for the end of a maintenance window
 	HeldUntil  time.Time `json:"held_until,omitzero"`  // the end of the window for which it waits, or waited last
+	HeldBy     string    `json:"held_by,omitempty"`    // the name of that window
 }
 
 // Member is one condition in force.

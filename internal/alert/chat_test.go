@@ -237,11 +237,11 @@ func TestAddressOfAChatIsKeptSecretAndEncrypted(t *testing.T) {
 func TestRefusalOfAChatShowsNoPartOfItsAddress(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
-		_, _ = io.WriteString(w, "invalid_token: "+r.URL.String())
+		_, _ = io.WriteString(w, "invalid_token: "+r.URL.String()+" sig "+r.URL.Query().Get("sig")+" of "+r.URL.Path[len("/services/T0/"):])
 	}))
 	t.Cleanup(server.Close)
 	for kind, open := range chats {
-		r, err := open("ops", secret.New(server.URL+"/services/T0/FAKE-token?sig=FAKE-signature"), ChatOptions{})
+		r, err := open("ops", secret.New(server.URL+"/services/T0/FAKE-token-0001?sig=FAKE%2Bsignature"), ChatOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -369,8 +369,8 @@ func (a *Alerts) tell(ctx context.Context) (next time.Time, err error) {
 	}
 	for _, al := range alive {
 		due := al.NotifyAt
-		if until, held := at.holds(al); held && !due.IsZero() && due.Before(until) {
-			due = until
+		if by, held := at.holds(al); held && !due.IsZero() && due.Before(by.until) {
+			due = by.until
 		}
 		if !due.IsZero() && due.Before(next) {
 			next = due
@@ -380,7 +380,16 @@ func (a *Alerts) tell(ctx context.Context) (next time.Time, err error) {
 }
 
 // List returns alerts, newest first.
-func (a *Alerts) List(ctx context.Context, f Filter) ([]Alert, error) { return a.store.Alerts(ctx, f) }
+func (a *Alerts) List(ctx context.Context, f Filter) ([]Alert, error) {
+	all, err := a.store.Alerts(ctx, f)
+	now := a.o.Now()
+	for i := range all {
+		if al := &all[i]; al.State == Firing && al.NotifiedAt.IsZero() && al.AckedAt.IsZero() && al.HeldUntil.After(now) {
+			al.WaitsFor, al.WaitsUntil = al.HeldBy, al.HeldUntil
+		}
+	}
+	return all, err
+}
 
 // Ack says that somebody has seen an alert and takes care of it: no further
 // notification but the recovery. What does not end by itself (a new device, a

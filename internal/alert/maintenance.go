@@ -60,29 +60,29 @@ func (a *Alerts) worksAt(ctx context.Context, at time.Time) (w works, err error)
 	return w, nil
 }
 
-// holds reports whether the notification of an alert waits, and until when to look
-// again. It does when every device of the alert is being worked on: one that is
+// holds returns the window for whose end the notification of an alert waits: then
+// it is to be looked at again. It does when every device of the alert is being worked on: one that is
 // not makes it a fault that somebody wants to know of. What is about no device
 // (the store, a receiver) never waits.
-func (w works) holds(a *Alert) (until time.Time, held bool) {
+func (w works) holds(a *Alert) (by openWindow, held bool) {
 	if len(w.open) == 0 || a.State != Firing || len(a.Members) == 0 {
-		return time.Time{}, false
+		return by, false
 	}
 	for _, m := range a.Members {
-		var longest time.Time
+		var longest openWindow
 		if d, known := w.devices[m.DeviceID]; known && m.DeviceID != 0 {
 			for _, o := range w.open {
-				if o.until.After(longest) && o.Covers(d) {
-					longest = o.until
+				if o.until.After(longest.until) && o.Covers(d) {
+					longest = o
 				}
 			}
 		}
-		if longest.IsZero() {
-			return time.Time{}, false
+		if longest.until.IsZero() {
+			return by, false
 		}
-		if until.IsZero() || longest.Before(until) {
-			until = longest
+		if by.until.IsZero() || longest.until.Before(by.until) {
+			by = longest
 		}
 	}
-	return until, true
+	return by, true
 }

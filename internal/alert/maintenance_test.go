@@ -59,6 +59,13 @@ func TestNobodyIsToldOfWorkUntilItIsOver(t *testing.T) {
 		if all, err := h.alerts.List(t.Context(), Filter{State: Firing}); err != nil || len(all) != 4 {
 			t.Errorf("%d alerts fire, %v, want four: they open at once", len(all), err)
 		}
+		all, err := h.alerts.List(t.Context(), Filter{State: Firing})
+		for _, a := range all {
+			waits := a.Devices[0] == "d1" || a.Devices[0] == "d3"
+			if waits != (a.WaitsFor == "work" && a.WaitsUntil.Equal(begun.Add(5*time.Hour))) || !waits && !a.WaitsUntil.IsZero() {
+				t.Errorf("%v waits for %q until %s (%v)", a.Devices, a.WaitsFor, a.WaitsUntil, err)
+			}
+		}
 		if got, want := ops.subjects(), "unreachable: d4; unreachable: d9"; got != want {
 			t.Errorf("told during the work: %s, want %s", got, want)
 		}

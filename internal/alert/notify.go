@@ -16,12 +16,12 @@ const recheckWait = 15 * time.Minute
 // before it is told that they are not saved. It is pure but for the random ids.
 func notify(p *policy, alive []*Alert, at time.Time, w works, canRecheck bool) (b Batch, recheck []int64, err error) {
 	for _, a := range alive {
-		if until, held := w.holds(a); held {
+		if by, held := w.holds(a); held {
 			if a.HeldFrom.IsZero() {
 				a.HeldFrom = at
 			}
-			if !until.Equal(a.HeldUntil) {
-				a.HeldUntil = until
+			if !by.until.Equal(a.HeldUntil) || a.HeldBy != by.Name {
+				a.HeldUntil, a.HeldBy = by.until, by.Name
 				b.Alerts = append(b.Alerts, a)
 			}
 			continue

@@ -72,8 +72,21 @@ func newChat(name, chat string, address secret.Value, o ChatOptions) (*poster, e
 		return nil, fmt.Errorf("receiver %s: its url begins with http:, and would be read on the way. Store the https address that %s shows: muster secret set NAME", name, chat)
 	}
 	p.hide = []secret.Value{address, secret.New(strings.TrimPrefix(p.url.EscapedPath(), "/")), secret.New(p.url.RawQuery)}
+	parts := strings.Split(p.url.Path, "/")
+	for _, values := range p.url.Query() {
+		parts = append(parts, values...)
+	}
+	for _, part := range parts { // an answer may tell them one by one
+		if len(part) >= keyLength {
+			p.hide = append(p.hide, secret.New(part))
+		}
+	}
 	return p, nil
 }
+
+// keyLength is from which length on a part of an address is taken for a key, in
+// bytes: shorter ones are words like "services" and "manual".
+const keyLength = 12
 
 func loopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
