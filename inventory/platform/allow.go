@@ -20,6 +20,7 @@ var allowedCommands = compileWhole(
 	`admin display-config`,
 	`vtysh -c (?:'show [^'"|]+'|"show [^'"|]+")`,
 	`cat /[\w./+@-]+`, // see allowedPath
+	`/usr/sbin/birdc show [a-z ]+`,
 	// RouterOS: what else follows export may write a file.
 	`/export(?: (?:show-sensitive|hide-sensitive))?`,
 	`/system (?:resource|routerboard|identity|package) print`,

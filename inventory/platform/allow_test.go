@@ -55,6 +55,7 @@ enable 15
 cli
 vtysh
 vtysh -c 'show version'
+/usr/sbin/birdc show status
 vtysh -c "show running-config"
 exit
 quit
@@ -80,7 +81,7 @@ func TestChangingCommandsAreRefused(t *testing.T) {
 		// several at once
 		"show run\nreload", "show run\r\nreload", "show version; reload", "get x; reboot", "show version && reboot", "show x & reboot",
 		"show version | no-more ; conf t", "show `reboot`", "show $(reboot)", "show ${IFS}", "vtysh -c 'show version' -c 'conf t'",
-		"vtysh -c 'conf t'", "vtysh -c 'write memory'", "vtysh -c \"show version\" -c \"write\"", "vtysh -c 'show x\"' \"", "vtysh -b", "vtysh -C",
+		"/usr/sbin/birdc configure", "/usr/sbin/birdc disable all", "/usr/sbin/birdc show status; id", "/usr/sbin/birdc down", "vtysh -c 'conf t'", "vtysh -c 'write memory'", "vtysh -c \"show version\" -c \"write\"", "vtysh -c 'show x\"' \"", "vtysh -b", "vtysh -C",
 		"vtysh -c 'show run | tee /tmp/x'", "exit; reboot", "enable; reload", "cat /etc/hosts /etc/shadow", "cat /etc/hosts; id", "cat /etc/hosts | sh",
 		// pipes and redirections that write, send or run
 		"show run | redirect flash:x", "show run | redirect tftp://192.0.2.1/x", "show x | append flash:x", "show tech | tee flash:x", "show x | tee /tmp/y",
