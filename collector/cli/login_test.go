@@ -74,6 +74,8 @@ func TestLearnedPrompt(t *testing.T) {
 		"context":  {"FGT-01 (global) # ", "FGT-01", []string{"FGT-01 (global) # ", "FGT-01 # "}, nil},
 		"IOS-XR":   {"RP/0/RSP0/CPU0:pe1#", "pe1", []string{"RP/0/RSP0/CPU0:pe1#", "RP/0/RSP0/CPU0:pe1(config)#"}, []string{"pe1#"}},
 		"VRP":      {"<ar1>", "ar1", []string{"<ar1>"}, []string{"[ar1]", "<ar1", "<ar1>>"}},
+		"HRP pair": {"HRP_M<fw1>", "fw1", []string{"HRP_M<fw1>"}, []string{"HRP_S<fw1>", "<fw1>"}},
+		"a domain": {"ops@example.net@fw1> ", "fw1", []string{"ops@example.net@fw1> "}, nil},
 		"RouterOS": {"[admin@rb1] > ", "rb1", []string{"[admin@rb1] > "}, []string{"[admin@rb1] /ip> "}},
 		"a shell":  {"ops@r1:~$ ", "r1", []string{"ops@r1:~$ "}, []string{"ops@r1:/etc$ "}},
 		"odd":      {"== ready ==", "ready", []string{"== ready =="}, []string{"== ready", "== ready ==="}},

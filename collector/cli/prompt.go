@@ -74,11 +74,11 @@ func learnAs(line []byte, shape *regexp.Regexp) prompt {
 // countOf is the number of digits that line begins with.
 func countOf(line []byte) int { return len(line) - len(bytes.TrimLeft(line, "0123456789")) }
 
-// hostName is the device's name in "name", "user@name", "RP/0/CPU0:name",
-// "[user@name]" and "<name>".
+// hostName is the device's name in "name", "user@name", "user@domain@name",
+// "RP/0/CPU0:name", "[user@name]", "<name>" and "HRP_M<name>".
 func hostName(base string) string {
-	if _, after, ok := strings.Cut(base, "@"); ok {
-		return hostPart.FindString(after)
+	if i := strings.LastIndexAny(base, "@<"); i >= 0 {
+		return hostPart.FindString(base[i+1:])
 	}
 	words := hostPart.FindAllString(base, -1)
 	if len(words) == 0 {
