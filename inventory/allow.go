@@ -79,6 +79,9 @@ func (d *Devices) allow(ctx context.Context, n Network, dev Device, o AllowOptio
 	switch {
 	case err != nil:
 		return fail(err)
+	case dev.Disabled:
+		a.Outcome, a.Message = AllowLeft, "a person disabled it: muster device set "+dev.Name+" --enable"
+		return a, nil
 	case ok:
 		a.Outcome, a.Message = AllowLeft, "passwords may go there already"
 		return a, nil

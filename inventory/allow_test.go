@@ -96,7 +96,11 @@ func TestAYesSaysWhatStillStandsInTheWay(t *testing.T) {
 	}
 	s.fails["dead"] = collector.ErrRefused
 	s.device("dead", func(dev *Device) { dev.Identified, dev.Address = false, netip.MustParseAddr("10.1.1.1") })
-	got := s.allowed(d, AllowOptions{Apply: true})
+	s.device("off", func(dev *Device) { dev.Identified, dev.Disabled = false, true })
+	if got := s.allowed(d, AllowOptions{Apply: true}, "off"); got[0].Outcome != AllowLeft || !strings.Contains(got[0].Message, "--enable") {
+		t.Errorf("a disabled device was asked: %+v", got)
+	}
+	got := s.allowed(d, AllowOptions{Apply: true}, "dead", "lost", "web1")
 	kinds := map[string]collector.Kind{}
 	for _, a := range got {
 		kinds[a.Device] = a.Kind

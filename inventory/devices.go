@@ -300,7 +300,10 @@ func (d *Devices) resolve(ctx context.Context, text string) (addr netip.Addr, po
 	}
 	found, err := look(ctx, host)
 	if err != nil || len(found) == 0 {
-		return addr, 0, "", fmt.Errorf("%s is no address, and no name that resolves to one: %w", collector.Escape(host), errors.Join(err, collector.ErrUnreachable))
+		if err == nil {
+			err = errors.New("DNS knows no address of it")
+		}
+		return addr, 0, "", fmt.Errorf("%s is no address, and no name that resolves to one: %w (%w)", collector.Escape(host), err, collector.ErrUnreachable)
 	}
 	return found[0].Unmap(), port, host, nil
 }

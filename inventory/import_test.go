@@ -219,6 +219,9 @@ fifty,192.0.2.51,,,,,
 	}
 	var faults []string
 	for _, f := range got.Faults {
+		if strings.Contains(f.Message, "\n") {
+			t.Errorf("a fault of several lines: %q", f.Message)
+		}
 		s, _, _ := strings.Cut(f.String(), ": lookup ")
 		faults = append(faults, s)
 	}
