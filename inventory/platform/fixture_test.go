@@ -18,6 +18,7 @@ var testKey = []byte("a key for tests")
 // fixture is testdata/NAME.txtar: what a device of the platform prints (parts/…),
 // and what has to come of it. Everything in it is invented.
 //
+//	errors     lines KIND TEXT: command, denied, busy, noise, or enable that fails
 //	facts      lines NAME VALUE, what TextFacts finds in the parts
 //	agents     lines SYSOBJECTID SYSDESCR that have to be this platform for certain
 //	agent/…    one agent: its line as in agents, then lines OID VALUE, then lines
