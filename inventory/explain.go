@@ -49,6 +49,11 @@ func (d *Discovery) Explain(ctx context.Context, key string, excludedBy func(net
 	if err := x.find(ctx, key); err != nil {
 		return nil, err
 	}
+	if !x.addr.IsValid() {
+		do := fmt.Sprintf("Find it with muster discover, or add it where it answers now: muster device add ADDRESS, then muster device merge %s NAME", x.dev.Name)
+		x.say("verdict", "no", do, "muster would ask nothing: %s has no address (%s)", x.dev.Name, x.dev.AddressReason)
+		return x.steps, nil
+	}
 	if !x.sayScope(excludedBy) {
 		return x.steps, nil
 	}
@@ -67,32 +72,42 @@ func (d *Discovery) Explain(ctx context.Context, key string, excludedBy func(net
 
 // find looks up the address and what is known of it.
 func (x *explanation) find(ctx context.Context, key string) error {
-	addr, _, _, err := (&Devices{o: x.d.o, access: x.d.access}).resolve(ctx, key)
-	unresolved := err
-	err = x.d.o.Store.View(ctx, func(tx Reader) error {
+	var none error
+	err := x.d.o.Store.View(ctx, func(tx Reader) error {
 		dev, err := find(tx, key)
-		switch {
-		case err == nil:
-			x.known = true
-		case unresolved != nil:
-			return errors.Join(unresolved, err)
-		default:
-			if dev, x.known, err = deviceAt(tx, addr); err != nil || !x.known {
-				return err
-			}
+		if errors.Is(err, ErrNoDevice) {
+			none = err
+			return nil
 		}
-		st, err := readStanding(tx, dev.ID, x.now)
-		x.dev, x.keys, x.tried = st.dev, st.keys, st.attempts
-		return err
+		if err != nil {
+			return err
+		}
+		return x.take(tx, dev)
 	})
 	if err != nil {
 		return err
 	}
-	x.addr = addr
-	if unresolved != nil {
-		x.addr = x.dev.Address
+	x.addr = x.dev.Address
+	// The inventory knows its names better than DNS.
+	if literal, err := netip.ParseAddr(key); err == nil {
+		x.addr = literal.Unmap()
+	} else if none != nil {
+		if x.addr, _, _, err = (&Devices{o: x.d.o, access: x.d.access}).resolve(ctx, key); err != nil {
+			return fmt.Errorf("%w; nor is it an address: %w", none, err)
+		}
+		err := x.d.o.Store.View(ctx, func(tx Reader) error {
+			dev, ok, err := deviceAt(tx, x.addr)
+			if err != nil || !ok {
+				return err
+			}
+			return x.take(tx, dev)
+		})
+		if err != nil {
+			return err
+		}
 	}
 	switch {
+	case !x.addr.IsValid():
 	case !x.known:
 		x.dev = Device{Name: x.addr.String(), Address: x.addr}
 		x.say("address", "info", "", "%s is in the inventory under no device", x.addr)
@@ -102,6 +117,13 @@ func (x *explanation) find(ctx context.Context, key string) error {
 		x.say("address", "info", "", "%s is %s (%s)", x.addr, x.dev.Name, x.dev.AddressReason)
 	}
 	return nil
+}
+
+// take goes on with a device of the inventory.
+func (x *explanation) take(tx Reader, dev Device) error {
+	st, err := readStanding(tx, dev.ID, x.now)
+	x.known, x.dev, x.keys, x.tried = true, st.dev, st.keys, st.attempts
+	return err
 }
 
 // sayScope says which scope holds the address; false: nothing is asked there.
@@ -240,6 +262,7 @@ func (x *explanation) identity(ctx context.Context, lk look, c collector.Credent
 	s, _ := x.d.sighting(lk, Candidate{Scope: x.scope.Name, Addr: x.addr, Credential: c.Name, DeviceID: x.dev.ID}, vendor)
 	var dec decision
 	var into Device
+	taken := false
 	err := x.d.o.Store.View(ctx, func(tx Reader) error {
 		known, err := tx.Known(s.identifiers, s.addr, s.deviceID)
 		dec = decide(s, known)
@@ -251,17 +274,15 @@ func (x *explanation) identity(ctx context.Context, lk look, c collector.Credent
 		if err != nil || x.known || into.ID == 0 {
 			return err
 		}
-		st, err := readStanding(tx, into.ID, x.now)
-		x.dev, x.keys, x.tried = st.dev, st.keys, st.attempts
-		return err
+		taken = true
+		return x.take(tx, into)
 	})
 	switch {
 	case err != nil:
 		x.say("identity", "no", "", "not told: %v", err)
 	case dec.into == 0:
 		x.say("identity", "info", "", "it would be a new device, %s", x.dev.Name)
-	case !x.known || into.ID != x.dev.ID:
-		x.known = true
+	case taken || into.ID != x.dev.ID:
 		x.say("identity", "info", "", "it would be taken for %s, which is in the inventory", into.Name)
 	default:
 		x.say("identity", "info", "", "it is %s", into.Name)

@@ -113,9 +113,11 @@ func TestExplainKnowsWhatIsKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.d.Explain(t.Context(), "sw2", func(netip.Addr) string { return "" }); err == nil || !strings.Contains(err.Error(), "sw1") {
+	if _, err := s.d.Explain(t.Context(), "sw2", func(netip.Addr) string { return "" }); err == nil || !strings.Contains(err.Error(), "did you mean sw1?; nor is it an address") {
 		t.Errorf("a name that is none: %v", err)
 	}
+	s.device("lost", func(d *Device) { d.Address, d.AddressReason = netip.Addr{}, "its address is another device's now" })
+	s.like("no address", s.explained("lost", ""), "verdict no: muster would ask nothing: lost has no address (its address is another device's now) | Find it with muster discover")
 	delete(s.agents, at1)
 	s.agents[at2] = agentOf("cisco_iosxe", "sw1", "FOC1")
 	s.like("a further address of it", s.explained(at2.String(), "")[:6], "address info: "+at2.String()+" is in the inventory under no device", "scope yes",
