@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -118,35 +116,4 @@ func negotiated(conn ssh.Conn) Negotiated {
 		n.Weak = n.Weak || !slices.Contains(modern.ciphers, d.Cipher) || d.MAC != "" && !slices.Contains(modern.macs, d.MAC)
 	}
 	return n
-}
-
-// noCommon tells of a handshake that found no common algorithm: what the device
-// offers, and what would fit.
-func noCommon(err error, name collector.Algorithms, device string) (seen, do string, ok bool) {
-	var e *ssh.AlgorithmNegotiationError
-	if !errors.As(err, &e) {
-		return "", "", false
-	}
-	seen = fmt.Sprintf("%s: %s", e.What, strings.Join(e.RequestedAlgorithms, ", "))
-	pick := func(a *algorithms) []string {
-		switch {
-		case e.What == "key exchange":
-			return a.kex
-		case e.What == "host key":
-			return a.hostKeys
-		case strings.HasSuffix(e.What, "cipher"):
-			return a.ciphers
-		case strings.HasSuffix(e.What, "MAC"):
-			return a.macs
-		}
-		return nil
-	}
-	for _, p := range profiles {
-		for _, algo := range pick(p.allow) {
-			if slices.Contains(e.RequestedAlgorithms, algo) {
-				return seen, fmt.Sprintf("Allow what the device offers: muster device set %s --algorithms %s", device, p.name), true
-			}
-		}
-	}
-	return seen, fmt.Sprintf("Give the device a newer %s: none of its own is in any profile", e.What), true
 }

@@ -291,7 +291,11 @@ func TestAlgorithms(t *testing.T) {
 		"older, compatible":   {older, collector.Compatible, false, "muster device set edge-r1 --algorithms legacy"},
 		"older, legacy":       {older, collector.Legacy, true, ""},
 		"cipher only, modern": {func(c *ssh.ServerConfig) { c.Ciphers = []string{ssh.InsecureCipherAES128CBC} }, collector.Modern, false, "--algorithms legacy"},
-		"unknown to all":      {func(c *ssh.ServerConfig) { c.Ciphers = []string{ssh.InsecureCipherRC4} }, collector.Legacy, false, "none of its own is in any profile"},
+		// Its key exchange alone would fit compatible; its cipher does not.
+		"old and older, modern": {func(c *ssh.ServerConfig) {
+			c.KeyExchanges, c.Ciphers, c.MACs = []string{ssh.InsecureKeyExchangeDH14SHA1}, []string{ssh.InsecureCipherAES128CBC}, []string{ssh.HMACSHA1}
+		}, collector.Modern, false, "muster device set edge-r1 --algorithms legacy"},
+		"unknown to all": {func(c *ssh.ServerConfig) { c.Ciphers = []string{ssh.InsecureCipherRC4} }, collector.Legacy, false, "is in no profile"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -404,6 +408,16 @@ func TestSecretWithoutAnAnswerCountsAsRefused(t *testing.T) {
 		_ = wantError(t, err, collector.StepEnable, collector.ErrTimedOut)
 		if len(attempts) != 2 || attempts[1] != "enablefalse" {
 			t.Errorf("attempts %v", attempts)
+		}
+	})
+}
+
+func FuzzReadOffer(f *testing.F) {
+	f.Add([]byte("welcome\r\nSSH-2.0-old\r\n\x00\x00\x00\x20\x04\x14cookiecookiecookie\x00\x00\x00\x01a"))
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		if o, ok := readOffer(b); ok {
+			_ = o.String()
+			_ = o.fits(&legacy)
 		}
 	})
 }

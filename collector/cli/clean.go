@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"slices"
 	"unicode/utf8"
 )
@@ -130,6 +131,15 @@ func (c *cleaner) wipe(from, to int) {
 	}
 	c.marked, c.wiped, c.fresh = true, false, true
 	c.newPass()
+}
+
+// breakAt ends the line at byte n; what stood behind it is the next one.
+func (c *cleaner) breakAt(n int) {
+	rest := bytes.Clone(c.line()[n:])
+	c.out, c.pos = c.out[:c.start+n], n
+	c.void = c.void[:min(n, len(c.void))]
+	c.newline()
+	c.feed(rest)
 }
 
 // visible is the length of the line without void cells at its end.

@@ -37,11 +37,13 @@ type connection struct {
 // link is a socket that remembers whether reading from it has failed.
 type link struct {
 	net.Conn
-	broken atomic.Bool
+	broken  atomic.Bool
+	opening overheard
 }
 
 func (l *link) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
+	l.opening.note(b[:n])
 	if err != nil {
 		l.broken.Store(true)
 	}
@@ -172,6 +174,7 @@ func (c *connection) handshake(ctx context.Context, a *authenticator) error {
 	conn, chans, reqs, err := ssh.NewClientConn(c.nc, c.t.Addr.String(), config)
 	mu.Lock()
 	defer mu.Unlock()
+	defer c.nc.opening.end()
 	if err != nil {
 		if refused != nil {
 			return refused
@@ -198,7 +201,8 @@ func (c *connection) handshakeError(ctx context.Context, now *phase, a *authenti
 	if errors.As(err, &ours) {
 		return ours
 	}
-	if seen, do, ok := noCommon(err, c.t.SSH.Algorithms, c.name()); ok {
+	of, known := c.nc.opening.offer()
+	if seen, do, ok := noCommon(err, of, known, c.name()); ok {
 		return c.fail(collector.StepKeyExchange, collector.ErrNoCommonAlgorithm, []byte(seen[:min(len(seen), collector.SeenLimit)]), do, err)
 	}
 	unanswered := a.sent && a.current != ""

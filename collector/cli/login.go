@@ -122,6 +122,8 @@ func (s *Session) learnPrompt(ctx context.Context) error {
 		switch {
 		case end == stopped || end == closedByDevice || end == overLimit:
 			return s.waitError(ctx, end, collector.StepPrompt)
+		case end == silent && s.behind(candidate):
+			s.con.t.breakAt(s.con.line, len(candidate))
 		case end == silent && empty < maxEmpty && len(bytes.TrimSpace(s.con.line)) == 0:
 			candidate, empty = nil, empty+1
 			if err := s.con.send(""); err != nil {
@@ -160,6 +162,13 @@ func (s *Session) learnPrompt(ctx context.Context) error {
 func (s *Session) again(candidate []byte) bool {
 	p := learnAs(candidate, s.d.Prompt)
 	return bytes.Equal(candidate, s.con.line) || p.counts && p.is(s.con.line)
+}
+
+// behind reports whether a prompt stands right behind that one: a device that
+// does not return the end of an empty line.
+func (s *Session) behind(candidate []byte) bool {
+	next, ok := bytes.CutPrefix(s.con.line, candidate)
+	return ok && len(candidate) > 0 && s.con.lines == nil && s.looksLikePrompt(next)
 }
 
 // nothingBut reports whether all that was printed since the empty line is that

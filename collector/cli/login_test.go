@@ -148,6 +148,32 @@ func TestAnswersEndAtThePromptWithTheNextNumber(t *testing.T) {
 	}
 }
 
+// A recorded FastIron shows its next prompt right behind the last one when it is
+// sent an empty line; the first of all was not even whole.
+func TestPromptBehindThePromptIsLearned(t *testing.T) {
+	t.Parallel()
+	d := (&device{shell: func(tt *tty) {
+		tt.puts("SSH@sw1#")
+		for {
+			l, ok := tt.silent()
+			if !ok {
+				return
+			}
+			if l != "" {
+				tt.puts(l + "\r\nver 08.0.95\r\nend\r\n")
+			}
+			tt.puts("SSH@sw1##")
+		}
+	}}).start(t)
+	dialogue := plainDialogue()
+	dialogue.Prompt = regexp.MustCompile(`^SSH@\S+[#>] ?$`)
+	s := mustOpen(t, d.target(), dialogue, Options{})
+	out, err := s.Run(t.Context(), "show running-config")
+	if want := "ver 08.0.95\nend\n"; err != nil || string(out.Text) != want || s.Prompt() != "SSH@sw1##" {
+		t.Errorf("Run() = %q, %v at %q", out.Text, err, s.Prompt())
+	}
+}
+
 func FuzzPrompt(f *testing.F) {
 	f.Add("core1# ", "core1(config)# ")
 	f.Add("FGT-01 (global) # ", "FGT-01 # ")

@@ -278,6 +278,18 @@ func (t *terminal) wiping(line []byte, from, to int) bool {
 	return true
 }
 
+// breakAt ends the line under way at byte n, where it is still the one that the
+// console saw: the device has not returned a line end that was sent.
+func (t *terminal) breakAt(line []byte, n int) {
+	t.mu.Lock()
+	if !t.fresh && bytes.Equal(t.clean.line(), line) {
+		t.clean.breakAt(n)
+		t.fresh, t.force = true, true
+	}
+	t.mu.Unlock()
+	signal(t.more)
+}
+
 // shell asks for a terminal and a shell on a channel.
 func shell(ch ssh.Channel, width int) error {
 	// TERM vt100 keeps readline from bracketed paste and most colours; 255 rows
