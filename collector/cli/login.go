@@ -105,9 +105,16 @@ func (s *Session) learnPrompt(ctx context.Context) error {
 	s.con.t.expect(func(line, _ []byte) bool { return s.looksLikePrompt(line) || s.pagerAt(line) != nil })
 	var candidate []byte
 	for empty := 0; ; {
-		p := patience{first: wakeUp, silence: wakeUp, settle: s.settle}
+		p := patience{first: wakeUp, silence: wakeUp, settle: func(v verdict) time.Duration {
+			if s.behind(candidate) {
+				return noEcho
+			}
+			return s.settle(v)
+		}}
 		v, end := s.con.wait(ctx, p, func() verdict {
 			switch {
+			case s.behind(candidate):
+				return atPrompt
 			case candidate != nil && s.con.lines == nil:
 				return unfinished // nothing has come since the empty line
 			case s.question(s.con.line, s.con.tail(4096)) != nil:
@@ -122,8 +129,6 @@ func (s *Session) learnPrompt(ctx context.Context) error {
 		switch {
 		case end == stopped || end == closedByDevice || end == overLimit:
 			return s.waitError(ctx, end, collector.StepPrompt)
-		case end == silent && s.behind(candidate):
-			s.con.t.breakAt(s.con.line, len(candidate))
 		case end == silent && empty < maxEmpty && len(bytes.TrimSpace(s.con.line)) == 0:
 			candidate, empty = nil, empty+1
 			if err := s.con.send(""); err != nil {
@@ -140,6 +145,8 @@ func (s *Session) learnPrompt(ctx context.Context) error {
 				return err
 			}
 			candidate = nil
+		case s.behind(candidate):
+			s.con.t.breakAt(s.con.line, len(candidate))
 		case candidate != nil && s.again(candidate) && s.nothingBut(candidate):
 			s.prompt = learnAs(candidate, s.d.Prompt)
 			s.con.lines = nil

@@ -167,7 +167,9 @@ func TestPromptBehindThePromptIsLearned(t *testing.T) {
 	}}).start(t)
 	dialogue := plainDialogue()
 	dialogue.Prompt = regexp.MustCompile(`^SSH@\S+[#>] ?$`)
-	s := mustOpen(t, d.target(), dialogue, Options{})
+	target := d.target()
+	target.Limits.Login = 10 * time.Second // each empty line is waited for
+	s := mustOpen(t, target, dialogue, Options{})
 	out, err := s.Run(t.Context(), "show running-config")
 	if want := "ver 08.0.95\nend\n"; err != nil || string(out.Text) != want || s.Prompt() != "SSH@sw1##" {
 		t.Errorf("Run() = %q, %v at %q", out.Text, err, s.Prompt())
