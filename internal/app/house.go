@@ -162,7 +162,7 @@ func (a *App) Reload(ctx context.Context) (string, error) {
 	if err := a.access.Review(ctx); err != nil {
 		return "", err
 	}
-	if a.stop != nil { // it serves
+	if a.serving.Load() {
 		if err := a.scheduler.Set(a.entries(set)); err != nil {
 			return "", err
 		}
