@@ -27,7 +27,7 @@ func TestHostileTextIsReadInTime(t *testing.T) {
 		"public keys": func() (string, string) {
 			return many("juniper_junos", "ssh-rsa \"ssh-rsa AAAA x@y\"; ## SECRET-DATA\n")
 		},
-		"private keys that never end": func() (string, string) { return many("frr", "-----BEGIN PRIVATE KEY-----\n") },
+		"private keys that never end": func() (string, string) { return many("frr", "-----BEGIN "+keyMark+"\n") },
 		"quotes in quotes":            func() (string, string) { return many("juniper_junos", "\"\\\"{ /* # ") },
 		"braces":                      func() (string, string) { return many("juniper_junos", "a {\n") },
 		"blocks in blocks":            func() (string, string) { return many("fortinet_fortios", "config x\nedit 1\n") },

@@ -35,11 +35,11 @@ func TestMaskHidesWhatUnknownKeywordsAnnounce(t *testing.T) {
 		"some credentials «abcdefgh»",
 		"wireless security psk «12345678»",
 		"admin password «12345»",
-		"line before\n-----BEGIN RSA PRIVATE KEY-----«\nFAKEFAKE\nFAKE=\n»-----END RSA PRIVATE KEY-----\nhostname r1",
-		`key "-----BEGIN PRIVATE KEY-----«\nFAKE\n»-----END PRIVATE KEY-----"`,
+		"line before\n-----BEGIN RSA " + keyMark + "«\nFAKEFAKE\nFAKE=\n»-----END RSA PRIVATE KEY-----\nhostname r1",
+		`key "-----BEGIN ` + keyMark + `«\nFAKE\n»-----END ` + keyMark + `"`,
 		"«FAKE/\nFAKEfakeFAKEfakeFAKEfakeFAKEfakeFAKEfakeFAKE\nFAKE=\n»-----END RSA PRIVATE KEY-----\nhostname r1",
 		"hostname r1\nend\n«FAKEfakeFAKEfakeFAKEfakeFAKEfakeFAKEfakeFAKE\nFAKE=\n»-----END PRIVATE KEY-----",
-		"-----BEGIN OPENSSH PRIVATE KEY-----«\nFAKEFAKE\ncut here»",
+		"-----BEGIN OPENSSH " + keyMark + "«\nFAKEFAKE\ncut here»",
 	} {
 		want := marked.ReplaceAllString(text, mark)
 		if got := string(Mask([]byte(unmarked(text)))); got != want {
