@@ -8,7 +8,6 @@ import (
 	"muster/backup"
 	"muster/collector"
 	"muster/internal/api"
-	"muster/internal/schedule"
 )
 
 type backupCmd struct {
@@ -18,43 +17,18 @@ type backupCmd struct {
 
 func (c *backupCmd) Run(s *session) error {
 	return s.client(func(ctx context.Context, cl *api.Client) error {
-		p := newProgress(s.stderr, "backing up")
-		all := []backup.Result{}
-		counts := map[backup.Outcome]int{}
-		var run schedule.Run
-		err := cl.Backup(ctx, api.RunRequest{Filter: c.Name}, func(l api.Line) error {
-			switch {
-			case l.Progress != nil:
-				p.show(*l.Progress)
-			case l.Run != nil:
-				run = *l.Run
-			case l.Note != "":
-				p.note(collector.Escape(l.Note))
-			case l.Backup != nil:
-				r := *l.Backup
-				counts[r.Outcome]++
-				switch c.Output {
-				case "ndjson":
-					return printLine(s.stdout, r)
-				case "json":
-					all = append(all, r)
-				default:
-					printBackup(s, p, r)
-				}
-			}
-			return nil
-		})
-		if err == nil {
-			err = stopped(run)
-		}
-		p.end(s.stderr, err)
-		if c.Output == "json" {
-			if err := printJSON(s.stdout, all); err != nil {
-				return err
-			}
-		}
+		results, err := following[backup.Result]{
+			what: "backing up",
+			call: func(each func(api.Line) error) error { return cl.Backup(ctx, api.RunRequest{Filter: c.Name}, each) },
+			pick: func(l api.Line) *backup.Result { return l.Backup },
+			row:  func(p *progress, r backup.Result) { printBackup(s, p, r) },
+		}.follow(s, c.streaming)
 		if err != nil {
 			return err
+		}
+		counts := map[backup.Outcome]int{}
+		for _, r := range results {
+			counts[r.Outcome]++
 		}
 		if c.Output == "table" {
 			fmt.Fprintf(s.stderr, "%d stored, %d unchanged, %d quarantined, %d failed, %d skipped\n",

@@ -6,7 +6,6 @@ import (
 
 	"muster/collector"
 	"muster/internal/api"
-	"muster/internal/schedule"
 	"muster/inventory"
 )
 
@@ -17,61 +16,32 @@ type discoverCmd struct {
 	streaming
 }
 
-// streaming is the flag of verbs that start a run.
-type streaming struct {
-	Output string `short:"o" enum:"table,json,ndjson" default:"table" help:"table, json, or ndjson: one line a device as it is committed."`
-}
-
 func (c *discoverCmd) Run(s *session) error {
 	if c.Explain != "" {
 		return c.explain(s)
 	}
 	return s.client(func(ctx context.Context, cl *api.Client) error {
-		p := newProgress(s.stderr, "sweeping")
-		all := []inventory.Result{}
-		failed, counts := 0, map[inventory.Outcome]int{}
-		var run schedule.Run
-		err := cl.Discover(ctx, api.RunRequest{Filter: c.Scope, DryRun: c.DryRun}, func(l api.Line) error {
-			switch {
-			case l.Progress != nil:
-				p.show(*l.Progress)
-			case l.Run != nil:
-				run = *l.Run
-			case l.Note != "":
-				p.note(collector.Escape(l.Note))
-			case l.Found != nil:
-				r := *l.Found
-				counts[r.Outcome]++
-				if r.Outcome == inventory.OutcomeFailed {
-					failed++
-				}
-				switch c.Output {
-				case "ndjson":
-					return printLine(s.stdout, r)
-				case "json":
-					all = append(all, r)
-				default:
-					p.line(s.stdout, "%-15s  %-8s  %-20s  %-18s  %s", r.Address, r.Outcome, dash(collector.Escape(r.Device)), dash(r.Platform), collector.Escape(r.Message))
-				}
-			}
-			return nil
-		})
-		if err == nil {
-			err = stopped(run)
-		}
-		p.end(s.stderr, err)
-		if c.Output == "json" {
-			if err := printJSON(s.stdout, all); err != nil {
-				return err
-			}
-		}
+		results, err := following[inventory.Result]{
+			what: "sweeping",
+			call: func(each func(api.Line) error) error {
+				return cl.Discover(ctx, api.RunRequest{Filter: c.Scope, DryRun: c.DryRun}, each)
+			},
+			pick: func(l api.Line) *inventory.Result { return l.Found },
+			row: func(p *progress, r inventory.Result) {
+				p.line(s.stdout, "%-15s  %-8s  %-20s  %-18s  %s", r.Address, r.Outcome, dash(collector.Escape(r.Device)), dash(r.Platform), collector.Escape(r.Message))
+			},
+		}.follow(s, c.streaming)
 		if err != nil {
 			return err
+		}
+		counts := map[inventory.Outcome]int{}
+		for _, r := range results {
+			counts[r.Outcome]++
 		}
 		if c.Output == "table" {
 			fmt.Fprintln(s.stderr, summed(counts, c.DryRun))
 		}
-		if failed > 0 {
+		if counts[inventory.OutcomeFailed] > 0 {
 			return exitCode(exitSomeFailed)
 		}
 		return nil
