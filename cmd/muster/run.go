@@ -9,6 +9,7 @@ import (
 
 	"muster/collector"
 	"muster/internal/api"
+	"muster/internal/app"
 	"muster/internal/schedule"
 )
 
@@ -109,6 +110,22 @@ func (c *runStopCmd) Run(s *session) error {
 type platformCmd struct {
 	List platformListCmd `cmd:"" help:"List platforms, with the evidence for each."`
 	Show platformShowCmd `cmd:"" help:"Show one."`
+	Test platformTestCmd `cmd:"" help:"Say what a definition of yours would be and send, or all its faults."`
+}
+
+type platformTestCmd struct {
+	File string `arg:"" help:"Definition file (YAML)." type:"path"`
+}
+
+func (c *platformTestCmd) Run(s *session) error {
+	said, err := app.TestPlatform(c.File)
+	if err != nil {
+		return err
+	}
+	for _, l := range said {
+		fmt.Fprintln(s.stdout, collector.Escape(l))
+	}
+	return nil
 }
 
 type platformListCmd struct{ listing }

@@ -77,7 +77,7 @@ func newSet(from map[string]loaded) *Set {
 }
 
 // loadFolder reads every .yaml and .yml file of a folder. base is where like:
-// looks; nil: in the folder itself.
+// looks; nil: in the folder itself. origin "": each file's own name.
 func loadFolder(fsys fs.FS, origin string, base map[string]loaded) (map[string]loaded, []Fault) {
 	var faults []Fault
 	entries, err := fs.ReadDir(fsys, ".")
@@ -102,6 +102,35 @@ func loadFolder(fsys fs.FS, origin string, base map[string]loaded) (map[string]l
 			files = append(files, name)
 		}
 	}
+	out, more := compile(files, trees, origin, base)
+	return out, append(faults, more...)
+}
+
+// Check compiles one definition file as Load would find it in the user's folder,
+// and returns it, or all its faults.
+func Check(name string, src []byte) (*Definition, []Fault) {
+	sub, err := fs.Sub(builtIn, "definitions")
+	if err != nil {
+		return nil, []Fault{{File: "definitions", Reason: err.Error()}}
+	}
+	if len(src) > maxFile {
+		return nil, []Fault{{File: name, Reason: fmt.Sprintf("has %d bytes; a definition has at most %d", len(src), maxFile)}}
+	}
+	ours, _ := loadFolder(sub, BuiltIn, nil)
+	n, faults := parse(name, src)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	out, faults := compile([]string{name}, map[string]node{name: n}, "", ours)
+	for _, l := range out {
+		return l.def, faults
+	}
+	return nil, faults
+}
+
+// compile makes definitions of files that could be parsed.
+func compile(files []string, trees map[string]node, origin string, base map[string]loaded) (map[string]loaded, []Fault) {
+	var faults []Fault
 	find := func(platform string) (node, bool) {
 		if base != nil {
 			l, ok := base[platform]
@@ -176,7 +205,7 @@ func (d *decoder) like(n node, find func(string) (node, bool)) (node, bool) {
 	for _, p := range parent.pairs {
 		own := p.key == "like" || p.key == "evidence" // trust is not taken over
 		if !own && n.get(p.key).kind == isNothing {
-			merged.pairs = append(merged.pairs, p)
+			merged.pairs = append(merged.pairs, pair{key: p.key, value: p.value.placeless()})
 		}
 	}
 	return merged, true

@@ -230,3 +230,20 @@ func TestRevisionFollowsTheRulesAndNothingElse(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckSaysWhatAFileWouldBe(t *testing.T) {
+	good := []byte("name: my_eos\nlike: arista_eos\nevidence: { kind: declared, source: 'our own switches' }\n")
+	d, faults := Check("mine.yaml", good)
+	if len(faults) > 0 || d == nil || d.Name != "my_eos" || d.Origin != "mine.yaml" || !d.HasParts() || len(d.Commands()) == 0 {
+		t.Errorf("a good file is %+v, faults %v", d, faults)
+	}
+	for name, text := range map[string]string{
+		"an unknown key":    string(good) + "colour: blue\n",
+		"a writing command": string(good) + "parts:\n  - { name: running, role: running, via: shell, source: write memory }\n",
+		"no YAML":           "name: [\n",
+	} {
+		if d, faults := Check("mine.yaml", []byte(text)); len(faults) == 0 {
+			t.Errorf("%s passes as %+v", name, d)
+		}
+	}
+}

@@ -47,6 +47,18 @@ type pair struct {
 	value node
 }
 
+// placeless is n without its places: they are those of another file.
+func (n node) placeless() node {
+	out := node{kind: n.kind, text: n.text}
+	for _, p := range n.pairs {
+		out.pairs = append(out.pairs, pair{key: p.key, value: p.value.placeless()})
+	}
+	for _, i := range n.items {
+		out.items = append(out.items, i.placeless())
+	}
+	return out
+}
+
 // get returns the value of a key, or a node of kind isNothing.
 func (n node) get(key string) node {
 	for _, p := range n.pairs {
