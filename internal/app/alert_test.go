@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"muster/backup"
 	"muster/internal/alert"
+	"muster/internal/api"
 	"muster/internal/lab"
 )
 
@@ -132,6 +134,10 @@ func TestSecretOfAReceiverMayComeLater(t *testing.T) {
 	}
 	set("hooks.example.net/FAKE")
 	test("no http or https address")
+	secrets, err := h.c.Secrets(t.Context())
+	if i := slices.IndexFunc(secrets, func(s api.Secret) bool { return s.Name == "slack-hook" }); err != nil || i < 0 || !slices.Equal(secrets[i].UsedBy, []string{"chat"}) {
+		t.Errorf("secret list is %+v (%v), want slack-hook used by chat", secrets, err)
+	}
 	if _, err := h.c.Reload(t.Context()); err != nil {
 		t.Errorf("reload beside a receiver with a wrong secret: %v", err)
 	}

@@ -48,6 +48,18 @@ func Check(ctx context.Context, o Options) ([]string, error) {
 	for _, w := range set.Warnings {
 		notes = append(notes, "warning: "+w.Error())
 	}
+	for _, e := range []settings.CronEntry{set.Schedules.Discovery, set.Schedules.Backup, set.Schedules.Housekeeping} {
+		if e.Cron == "" {
+			continue
+		}
+		surprises, err := schedule.Warnings(e.Cron, set.Timezone, o.Now())
+		if err != nil {
+			return notes, err
+		}
+		for _, w := range surprises {
+			notes = append(notes, "warning: "+w)
+		}
+	}
 	secrets, err := checkSecrets(ctx, o, set)
 	return append(notes, secrets...), err
 }

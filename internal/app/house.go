@@ -77,6 +77,11 @@ func (a *App) Secrets(ctx context.Context) ([]api.Secret, error) {
 			s.UsedBy = append(s.UsedBy, c)
 			s.Stopped = s.Stopped || slices.Contains(stopped, c)
 		}
+		for _, r := range a.settings.Load().Receivers {
+			if slices.ContainsFunc(r.Refs(), func(ref settings.Ref) bool { return ref.Secret == n.Name }) {
+				s.UsedBy = append(s.UsedBy, r.Name)
+			}
+		}
 		out = append(out, s)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })

@@ -67,17 +67,6 @@ func (a *Addresses) add(text string) error {
 	return nil
 }
 
-// ReadAddresses reads a set as flags and settings write it.
-func ReadAddresses(texts ...string) (Addresses, error) {
-	var a Addresses
-	for _, text := range texts {
-		if err := a.add(text); err != nil {
-			return Addresses{}, err
-		}
-	}
-	return a, nil
-}
-
 // numeric is what can only be meant as addresses, never as a name.
 var (
 	numeric  = regexp.MustCompile(`^[0-9.]+$|[/:]|^[0-9.]+-[0-9.]+$`)

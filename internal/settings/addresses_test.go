@@ -13,7 +13,7 @@ import (
 )
 
 func read(t interface{ Fatal(...any) }, texts ...string) Addresses {
-	a, err := ReadAddresses(texts...)
+	a, err := readAddresses(texts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,4 +183,15 @@ func TestLengthsOfTime(t *testing.T) {
 			t.Errorf("%q was read as %s", text, got)
 		}
 	}
+}
+
+// readAddresses reads a set as flags and settings write it.
+func readAddresses(texts ...string) (Addresses, error) {
+	var a Addresses
+	for _, text := range texts {
+		if err := a.add(text); err != nil {
+			return Addresses{}, err
+		}
+	}
+	return a, nil
 }

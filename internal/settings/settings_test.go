@@ -235,7 +235,7 @@ func TestTemplateIsReadWithoutFaults(t *testing.T) {
 				t.Fatalf("%v\n%s", faults, text)
 			}
 			scope := s.Scopes[0]
-			want, err := ReadAddresses(a.Addresses...)
+			want, err := readAddresses(a.Addresses...)
 			if err != nil || scope.Addresses.String() != want.String() {
 				t.Errorf("addresses %s, want %s (%v)", scope.Addresses, want, err)
 			}
