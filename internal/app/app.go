@@ -247,7 +247,7 @@ func (a *App) build(ctx context.Context, set *settings.Settings, key secret.Key)
 		&schedule.Backup{Access: a.access, Backups: prover{a}, Devices: selector{a.devices}},
 		&schedule.Discovery{Access: a.access, Discovery: a.discovery},
 		schedule.Single(jobHousekeeping, a.housekeeping),
-	}, schedule.Options{Log: a.log, Now: a.o.Now, ScopeLimit: a.scopeLimit})
+	}, schedule.Options{Log: a.log, Now: a.o.Now, RunLimit: a.runLimit, ScopeLimit: a.scopeLimit})
 	a.scheduler = schedule.NewScheduler(a.runner)
 	a.alerts = alert.New(a.store, alert.Options{
 		Log: a.log, Now: a.o.Now, Zone: set.Timezone, Devices: a.notRetired, Overdue: a.overdue, Recheck: a.recheck, Diff: a.diff,

@@ -153,6 +153,16 @@ func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
+// runLimit lets a run work on 50 devices at a time, and on more where somebody
+// allowed that in one scope.
+func (a *App) runLimit() int {
+	limit := 50
+	for _, s := range a.settings.Load().Scopes {
+		limit = max(limit, s.SSH.Concurrency)
+	}
+	return limit
+}
+
 func (a *App) scopeLimit(scope string) int {
 	s, _ := a.settings.Load().Scope(scope)
 	return s.SSH.Concurrency

@@ -156,7 +156,7 @@ func contain(f func() error) (err error) {
 
 // pick takes the next task that may start now, or nil. r.mu is held.
 func (l *live) pick() *errand {
-	limit := l.r.o.Concurrency
+	limit := l.r.o.RunLimit()
 	if l.run.Request.Concurrency > 0 {
 		limit = l.run.Request.Concurrency
 	}

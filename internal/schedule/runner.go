@@ -13,12 +13,12 @@ import (
 
 // Options tunes a Runner. The zero value is polite to a production network.
 type Options struct {
-	Log         *slog.Logger           // nil: slog.Default
-	Now         func() time.Time       // for times that are stored; nil: time.Now
-	Concurrency int                    // tasks at a time per run; 0: 50
-	ScopeLimit  func(scope string) int // tasks at a time per scope over all runs; nil or 0: 20. Asked each time
-	RetryAfter  time.Duration          // least wait before a second try; 0: 20 s
-	Grace       time.Duration          // what running tasks get when a run is stopped; 0: 30 s. Negative: nothing
+	Log        *slog.Logger           // nil: slog.Default
+	Now        func() time.Time       // for times that are stored; nil: time.Now
+	RunLimit   func() int             // tasks at a time per run; nil or 0: 50. Asked each time
+	ScopeLimit func(scope string) int // tasks at a time per scope over all runs; nil or 0: 20. Asked each time
+	RetryAfter time.Duration          // least wait before a second try; 0: 20 s
+	Grace      time.Duration          // what running tasks get when a run is stopped; 0: 30 s. Negative: nothing
 }
 
 func (o Options) withDefaults() Options {
@@ -28,19 +28,24 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Concurrency <= 0 {
-		o.Concurrency = 50
-	}
 	if o.RetryAfter == 0 {
 		o.RetryAfter = 20 * time.Second
 	}
 	if o.Grace == 0 {
 		o.Grace = 30 * time.Second
 	}
-	limit := o.ScopeLimit
+	ofRun, ofScope := o.RunLimit, o.ScopeLimit
+	o.RunLimit = func() int {
+		if ofRun != nil {
+			if n := ofRun(); n > 0 {
+				return n
+			}
+		}
+		return 50
+	}
 	o.ScopeLimit = func(scope string) int {
-		if limit != nil {
-			if n := limit(scope); n > 0 {
+		if ofScope != nil {
+			if n := ofScope(scope); n > 0 {
 				return n
 			}
 		}

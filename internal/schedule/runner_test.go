@@ -52,7 +52,7 @@ func TestSlowDeviceDelaysNobody(t *testing.T) {
 			}
 			return wait(ctx, time.Second)
 		}}
-		r := New(newMemStore(), []Job{job}, quiet(Options{Concurrency: 2}))
+		r := New(newMemStore(), []Job{job}, quiet(Options{RunLimit: always(2)}))
 		begun := time.Now()
 		run, err := r.Start(t.Context(), "test", Request{})
 		if err != nil {
@@ -89,7 +89,7 @@ func TestLimitsHoldPerRunAndPerScope(t *testing.T) {
 				at["all"]--
 				return out
 			}}
-		r := New(newMemStore(), []Job{job}, quiet(Options{Concurrency: 6, ScopeLimit: func(scope string) int {
+		r := New(newMemStore(), []Job{job}, quiet(Options{RunLimit: always(6), ScopeLimit: func(scope string) int {
 			if scope == "wan" {
 				return 2
 			}
@@ -119,7 +119,7 @@ func TestScopesTakeTurns(t *testing.T) {
 				order = append(order, spec.Scope)
 				return wait(ctx, time.Second)
 			}}
-		r := New(newMemStore(), []Job{job}, quiet(Options{Concurrency: 1}))
+		r := New(newMemStore(), []Job{job}, quiet(Options{RunLimit: always(1)}))
 		runAll(t, r, Request{})
 		r.Close()
 		for i := 1; i < len(order); i++ {
@@ -200,7 +200,7 @@ func TestPassingFaultIsTriedOnceMoreLater(t *testing.T) {
 			}
 			return Outcome{Outcome: "stored"}
 		}}
-		r := New(newMemStore(), []Job{job}, quiet(Options{Concurrency: 1, RetryAfter: time.Minute}))
+		r := New(newMemStore(), []Job{job}, quiet(Options{RunLimit: always(1), RetryAfter: time.Minute}))
 		begun := time.Now()
 		first, err := r.Start(t.Context(), "test", Request{})
 		if err != nil {
@@ -269,7 +269,7 @@ func TestStopBeginsNothingNewAndGivesGrace(t *testing.T) {
 				job := testJob{specs: devices("campus", 1, 3), do: func(ctx context.Context, spec Spec, _ func(string)) Outcome {
 					return wait(ctx, tt.takes)
 				}}
-				r := New(newMemStore(), []Job{job}, quiet(Options{Concurrency: 1}))
+				r := New(newMemStore(), []Job{job}, quiet(Options{RunLimit: always(1)}))
 				run, err := r.Start(t.Context(), "test", Request{})
 				if err != nil {
 					t.Fatal(err)
@@ -304,7 +304,7 @@ func TestCloseCommitsWhatFinishedAndStartsNothing(t *testing.T) {
 		job := testJob{specs: devices("campus", 1, 3), do: func(ctx context.Context, spec Spec, _ func(string)) Outcome {
 			return wait(ctx, 10*time.Second)
 		}}
-		r := New(s, []Job{job}, quiet(Options{Concurrency: 1}))
+		r := New(s, []Job{job}, quiet(Options{RunLimit: always(1)}))
 		run, err := r.Start(t.Context(), "test", Request{})
 		if err != nil {
 			t.Fatal(err)
@@ -393,7 +393,7 @@ func TestRunEndsWhenItsRowsCannotBeStored(t *testing.T) {
 			}
 			return wait(ctx, time.Second)
 		}}
-		r := New(s, []Job{job}, quiet(Options{Concurrency: 1}))
+		r := New(s, []Job{job}, quiet(Options{RunLimit: always(1)}))
 		run, err := r.Start(t.Context(), "test", Request{})
 		if err != nil {
 			t.Fatal(err)
@@ -415,3 +415,5 @@ func TestUnknownJobIsRefused(t *testing.T) {
 		t.Errorf("Start = %v, want ErrNoJob", err)
 	}
 }
+
+func always(n int) func() int { return func() int { return n } }

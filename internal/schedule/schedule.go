@@ -54,7 +54,7 @@ type Request struct {
 	Devices     []string `json:"devices,omitempty"`     // names or patterns that a person gave; empty: all
 	Scopes      []string `json:"scopes,omitempty"`      // empty: all
 	Dry         bool     `json:"dry,omitempty"`         // look only, store nothing of it
-	Concurrency int      `json:"concurrency,omitempty"` // tasks at a time in this run; 0: Options.Concurrency
+	Concurrency int      `json:"concurrency,omitempty"` // tasks at a time in this run; 0: Options.RunLimit
 }
 
 // Run is one start of a job over many devices. Its JSON is what `run list` shows.

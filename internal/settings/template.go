@@ -180,7 +180,8 @@ scopes:
 {{- end }}
     # snmp: { port: 161, rate: 100 }   # rate: packets a second
     # ssh: { port: 22, algorithms: modern, host_keys: accept-new, concurrency: 20 }
-    #                            # algorithms: modern, compatible, legacy; host_keys: accept-new, strict
+    #                            # algorithms: modern, compatible, legacy; host_keys: accept-new, strict;
+    #                            # concurrency: sessions at a time (a run has 50, or as many as the largest scope may)
     # timeouts: { connect: 10s, key_exchange: 20s, login: 30s, first_byte: 2m, silence: 30s, session: 15m, snmp: 2s, snmp_retries: 2 }
 
 # schedules:                     # each can be off
