@@ -200,8 +200,8 @@ func savedForms(rules rules, key, running, startup []byte) (saved difference, kn
 		return difference{}, false
 	}
 	r, s, known := rules.SavedForm(running, startup)
-	if !known {
-		return difference{}, false
+	if !known || bytes.Equal(r, s) {
+		return difference{}, known
 	}
 	return newDifference(redacted(rules, key, s), redacted(rules, key, r)), true
 }

@@ -3,6 +3,8 @@ package platform
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -317,13 +319,16 @@ func (d *decoder) unsaved(n node, def *Definition) {
 	if !keeps {
 		d.fault(n, "unsaved needs a part with the role startup")
 	}
-	def.rules.unsaved = &unsavedRules{
+	u := &unsavedRules{
 		running:  d.even(n.get("running"), "unsaved.running"),
 		startup:  d.even(n.get("startup"), "unsaved.startup"),
 		both:     d.even(n.get("both"), "unsaved.both"),
 		unknown:  d.patterns(n.get("unknown"), "unsaved.unknown", demand{start: true, groups: 0}),
 		lastLine: d.pattern(n.get("last_line"), "unsaved.last_line", demand{start: true, end: true, groups: 0}),
 	}
+	cli := &def.rules.cli
+	u.mute = newPatternSet(slices.Concat(u.unknown, cli.command, cli.denied, cli.busy)...)
+	def.rules.unsaved = u
 }
 
 func (d *decoder) even(n node, what string) evenRules {
@@ -332,17 +337,17 @@ func (d *decoder) even(n node, what string) evenRules {
 		return e
 	}
 	e.through = d.pattern(n.get("through"), what+".through", demand{start: true, end: true, groups: 0})
-	e.drop = d.patterns(n.get("drop"), what+".drop", demand{start: true, groups: 0})
+	e.drop = newPatternSet(d.patterns(n.get("drop"), what+".drop", demand{start: true, groups: 0})...)
+	var folds []*regexp.Regexp
 	for _, it := range d.list(n.get("fold")) {
 		if d.keys(it, what+".fold", "match", "while", "why") {
-			f := fold{
-				match: d.pattern(it.get("match"), what+".fold.match", demand{start: true, groups: 1}),
-				while: d.pattern(it.get("while"), what+".fold.while", demand{start: true, end: true, groups: 0}),
-			}
-			if f.match != nil {
-				e.fold = append(e.fold, f)
+			match := d.pattern(it.get("match"), what+".fold.match", demand{start: true, groups: 1})
+			while := d.pattern(it.get("while"), what+".fold.while", demand{start: true, end: true, groups: 0})
+			if match != nil {
+				folds, e.while = append(folds, match), append(e.while, while)
 			}
 		}
 	}
+	e.fold = newPatternSet(folds...)
 	return e
 }

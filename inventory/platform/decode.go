@@ -177,6 +177,10 @@ func (d *decoder) pattern(n node, what string, want demand) *regexp.Regexp {
 }
 
 func (d *decoder) patterns(n node, what string, want demand) []*regexp.Regexp {
+	if len(d.list(n)) > maxRules/4 { // an index holds up to four lists
+		d.fault(n, "more than %d patterns in %s", maxRules/4, what)
+		return nil
+	}
 	var out []*regexp.Regexp
 	for _, it := range d.list(n) {
 		if re := d.pattern(it, what, want); re != nil {

@@ -138,7 +138,7 @@ func (j *judgement) part(p Part, c completeRules, text []byte, lastSize int) err
 // noMessages refuses a text with an error message or a pager in it, whatever its
 // last line says. Free text (banners) may hold both.
 func (j *judgement) noMessages(part string, text []byte, lines []line) error {
-	candidates := j.r.messageIndex.candidates(lowerASCII(text), lines)
+	candidates := j.r.messageIndex.candidates(text, lines)
 	for i := range candidates {
 		if lines[i].inside || candidates[i].empty() {
 			continue

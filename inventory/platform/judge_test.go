@@ -142,7 +142,9 @@ func TestEveryProofCatchesSomething(t *testing.T) {
 
 // given reports whether taking a rule out has changed anything.
 func given(r, was *rules, c *completeRules, cWas completeRules) bool {
-	return fmt.Sprintf("%v %v", *r, *c) != fmt.Sprintf("%v %v", *was, cWas)
+	a, b := *r, *was
+	a.messageIndex, b.messageIndex = index{}, index{} // made from messages
+	return fmt.Sprintf("%v %v", a, *c) != fmt.Sprintf("%v %v", b, cWas)
 }
 
 func TestHalfOfTheLastSizeIsImplausible(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A plain loop over all patterns of a platform took 70 to 80 ms for 65 kB. So
@@ -128,6 +129,12 @@ type ruleSet [maxRules / 64]uint64
 
 func (s *ruleSet) add(rule int) { s[rule/64] |= 1 << (rule % 64) }
 
+func (s *ruleSet) join(o *ruleSet) {
+	for k := range o {
+		s[k] |= o[k]
+	}
+}
+
 func (s *ruleSet) empty() bool { return s[0]|s[1] == 0 }
 
 // each calls do for every rule of the set, in order, until it returns false.
@@ -144,14 +151,16 @@ func (s *ruleSet) each(do func(rule int) bool) {
 // index finds, for a set of numbered rules, the lines that may match each.
 type index struct {
 	words []indexWord
+	scan  *automaton // of words; a new one with each word. nil: there are none
 }
 
 type indexWord struct {
-	text  []byte
+	text  []byte // in lower case
 	rules ruleSet
 }
 
 func (x *index) add(rule int, words []string) {
+	x.scan = new(automaton)
 next:
 	for _, w := range words {
 		for i := range x.words {
@@ -180,31 +189,171 @@ func indexOf(patterns []*regexp.Regexp) index {
 	return x
 }
 
-// candidates gives for each line the rules to try there; nil where there is
-// none anywhere. lower is the text in lower case, lines its lines.
-func (x *index) candidates(lower []byte, lines []line) []ruleSet {
-	var out []ruleSet
-	for _, w := range x.words {
-		at, ln := 0, 0
-		for at < len(lower) {
-			i := bytes.Index(lower[at:], w.text)
-			if i < 0 {
-				break
+// candidates gives for each line of text the rules to try there; nil where there
+// is none anywhere.
+func (x *index) candidates(text []byte, lines []line) []ruleSet {
+	if x.scan == nil {
+		return nil
+	}
+	x.scan.once.Do(func() { x.scan.build(x.words) })
+	return x.scan.over(text, lines)
+}
+
+// automaton finds all words of an index in one pass over a text, whatever their
+// number and case (Aho and Corasick, 1975).
+type automaton struct {
+	once  sync.Once
+	class [256]uint8 // bytes that no word holds are class 0
+	n     int        // classes
+	next  []uint16   // state*n + class → state
+	hits  []ruleSet  // by state: the rules of the words that end there
+	from  uint16     // states below it end no word
+	every ruleSet    // rules that are tried on every line
+}
+
+func (s *automaton) build(words []indexWord) {
+	s.n = 1
+	for _, w := range words {
+		for _, c := range w.text {
+			if s.class[c] == 0 {
+				s.class[c] = uint8(s.n)
+				if 'a' <= c && c <= 'z' {
+					s.class[c-'a'+'A'] = uint8(s.n)
+				}
+				s.n++
 			}
-			at += i
-			for lines[ln].end < at {
-				ln++
+		}
+	}
+	// The trie of the words, then its failure links, breadth first. State 0 is
+	// the root; a link that is not there is 0, too.
+	type node struct {
+		to   []uint16
+		fail uint16
+		hit  ruleSet
+	}
+	trie := []node{{to: make([]uint16, s.n)}}
+	for _, w := range words {
+		if len(w.text) == 0 {
+			s.every.join(&w.rules)
+			continue
+		}
+		at := uint16(0)
+		for _, c := range w.text {
+			k := s.class[c]
+			if trie[at].to[k] == 0 {
+				trie = append(trie, node{to: make([]uint16, s.n)})
+				trie[at].to[k] = uint16(len(trie) - 1)
+			}
+			at = trie[at].to[k]
+		}
+		trie[at].hit.join(&w.rules)
+	}
+	order := make([]uint16, 1, len(trie))
+	for i := 0; i < len(order); i++ {
+		at := order[i]
+		fail := trie[at].fail
+		trie[at].hit.join(&trie[fail].hit)
+		for k := range s.n {
+			child := trie[at].to[k]
+			switch {
+			case child == 0:
+				trie[at].to[k] = trie[fail].to[k]
+			default:
+				if at != 0 {
+					trie[child].fail = trie[fail].to[k]
+				}
+				order = append(order, child)
+			}
+		}
+	}
+	// States that end a word come last, so that one comparison tells them apart.
+	slices.SortStableFunc(order, func(a, b uint16) int {
+		return btoi(!trie[a].hit.empty()) - btoi(!trie[b].hit.empty())
+	})
+	number := make([]uint16, len(trie))
+	for i, at := range order {
+		number[at] = uint16(i)
+	}
+	s.from = uint16(len(order))
+	s.next, s.hits = make([]uint16, len(order)*s.n), make([]ruleSet, len(order))
+	for i, at := range order {
+		s.hits[i] = trie[at].hit
+		if !trie[at].hit.empty() {
+			s.from = min(s.from, uint16(i))
+		}
+		for k := range s.n {
+			s.next[i*s.n+k] = number[trie[at].to[k]]
+		}
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// over gives for each line the rules whose words it holds.
+func (s *automaton) over(text []byte, lines []line) []ruleSet {
+	var out []ruleSet
+	if !s.every.empty() {
+		out = make([]ruleSet, len(lines))
+		for i := range out {
+			out[i] = s.every
+		}
+	}
+	n, next := s.n, s.next
+	for i := range lines {
+		state := uint16(0)
+		for _, c := range lines[i].of(text) {
+			state = next[int(state)*n+int(s.class[c])]
+			if state < s.from {
+				continue
 			}
 			if out == nil {
 				out = make([]ruleSet, len(lines))
 			}
-			for k := range w.rules {
-				out[ln][k] |= w.rules[k]
-			}
-			at = lines[ln].end + 1 // one occurrence a line is enough
+			out[i].join(&s.hits[state])
 		}
 	}
 	return out
+}
+
+// patternSet is patterns of which most lines match none, with an index.
+type patternSet struct {
+	list  []*regexp.Regexp
+	index index
+}
+
+func newPatternSet(list ...*regexp.Regexp) patternSet {
+	return patternSet{list: list, index: indexOf(list)}
+}
+
+// over prepares a look at the lines of text.
+func (p *patternSet) over(text []byte, lines []line) patternMatches {
+	return patternMatches{p, text, lines, p.index.candidates(text, lines)}
+}
+
+type patternMatches struct {
+	set        *patternSet
+	text       []byte
+	lines      []line
+	candidates []ruleSet
+}
+
+// first is the number of the first pattern that matches line i, -1 for none.
+func (m *patternMatches) first(i int) int {
+	found := -1
+	if m.candidates != nil {
+		m.candidates[i].each(func(n int) bool {
+			if m.set.list[n].Match(m.lines[i].of(m.text)) {
+				found = n
+			}
+			return found < 0
+		})
+	}
+	return found
 }
 
 // lowerASCII is a copy of b with A–Z in lower case; offsets stay.

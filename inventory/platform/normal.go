@@ -52,7 +52,7 @@ type volatileFinds struct {
 func (r *rules) volatileIn(text []byte) volatileFinds {
 	lines := r.syntax.lines(text)
 	f := volatileFinder{r: r, text: text, lines: lines}
-	candidates := r.volatileIndex.candidates(lowerASCII(text), lines)
+	candidates := r.volatileIndex.candidates(text, lines)
 	for i := 0; i < len(candidates); i++ {
 		if lines[i].inside || candidates[i].empty() {
 			continue

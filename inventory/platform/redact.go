@@ -110,12 +110,11 @@ func (r *rules) secretsOf(text []byte) []find {
 		return nil
 	}
 	lines := splitLines(text)
-	lower := lowerASCII(text)
-	candidates := r.secretIndex.candidates(lower, lines)
+	candidates := r.secretIndex.candidates(text, lines)
 	if candidates == nil {
 		return nil
 	}
-	f := secretFinder{r: r, text: text, lower: lower, lines: lines}
+	f := secretFinder{r: r, text: text, lines: lines}
 	for i := 0; i < len(lines); i++ {
 		if candidates[i].empty() {
 			continue
@@ -129,7 +128,6 @@ func (r *rules) secretsOf(text []byte) []find {
 type secretFinder struct {
 	r            *rules
 	text         []byte
-	lower        []byte // text in lower case
 	lines        []line
 	all          []find
 	above, plain *ancestry // with and without regard to quotes; nil until a rule asks
@@ -142,6 +140,7 @@ func (f *secretFinder) line(i int, set ruleSet) (last int) {
 	b := l.of(f.text)
 	from := len(f.all)
 	last = i
+	lower := lowerASCII(b)
 	set.each(func(n int) bool {
 		if n == len(f.r.secrets) { // the generic scanner comes behind the rules
 			if last == i {
@@ -150,7 +149,7 @@ func (f *secretFinder) line(i int, set ruleSet) (last int) {
 			return true
 		}
 		s := &f.r.secrets[n]
-		if !s.guard.passes(f.lower[l.start:l.end]) {
+		if !s.guard.passes(lower) {
 			return true
 		}
 		if s.start != nil {

@@ -14,13 +14,9 @@ func (d *Definition) SavedForm(running, startup []byte) (r, s []byte, known bool
 	}
 	sx := &d.r().syntax
 	lines := sx.lines(startup)
-	for _, l := range lines {
-		if l.inside {
-			continue
-		}
-		b := l.of(startup)
-		c := &d.r().cli
-		if matchesAny(u.unknown, b) || matchesAny(c.command, b) || matchesAny(c.denied, b) || matchesAny(c.busy, b) {
+	mute := u.mute.over(startup, lines)
+	for i, l := range lines {
+		if !l.inside && mute.first(i) >= 0 {
 			return running, startup, false
 		}
 	}
@@ -30,11 +26,11 @@ func (d *Definition) SavedForm(running, startup []byte) (r, s []byte, known bool
 			return running, startup, false
 		}
 	}
-	return sx.even(d.Normal(running), u.running, u.both), sx.even(d.Normal(startup), u.startup, u.both), true
+	return sx.even(d.Normal(running), &u.running, &u.both), sx.even(d.Normal(startup), &u.startup, &u.both), true
 }
 
 // even frees text of what own and both name.
-func (s *syntaxRules) even(text []byte, own, both evenRules) []byte {
+func (s *syntaxRules) even(text []byte, own, both *evenRules) []byte {
 	lines := s.lines(text)
 	from := 0
 	if own.through != nil {
@@ -45,40 +41,35 @@ func (s *syntaxRules) even(text []byte, own, both evenRules) []byte {
 			}
 		}
 	}
-	out := make([]byte, 0, len(text))
+	var drops, folds [2]patternMatches
+	for k, e := range []*evenRules{own, both} {
+		drops[k], folds[k] = e.drop.over(text, lines), e.fold.over(text, lines)
+	}
+	out := make([]byte, 0, len(text)+1)
+next:
 	for i := from; i < len(lines); i++ {
 		l := lines[i]
 		b := l.of(text)
-		if !l.inside {
-			if matchesAny(own.drop, b) || matchesAny(both.drop, b) {
+		for k := 0; k < 2 && !l.inside; k++ {
+			if drops[k].first(i) >= 0 {
+				continue next
+			}
+		}
+		for k, e := range []*evenRules{own, both} {
+			n := -1
+			if !l.inside {
+				n = folds[k].first(i)
+			}
+			if n < 0 {
 				continue
 			}
-			var last int
-			if b, last = foldLine(text, lines, i, own.fold, both.fold); last > i {
-				i = last
+			b = e.fold.list[n].FindSubmatch(b)[1]
+			for while := e.while[n]; while != nil && i+1 < len(lines) && while.Match(lines[i+1].of(text)); {
+				i++
 			}
+			break
 		}
 		out = append(append(out, b...), '\n')
 	}
 	return out
-}
-
-// foldLine shortens line i where a fold matches, and tells the last line that
-// goes with it.
-func foldLine(text []byte, lines []line, i int, lists ...[]fold) ([]byte, int) {
-	b := lines[i].of(text)
-	for _, list := range lists {
-		for _, f := range list {
-			m := f.match.FindSubmatch(b)
-			if m == nil {
-				continue
-			}
-			last := i
-			for f.while != nil && last+1 < len(lines) && f.while.Match(lines[last+1].of(text)) {
-				last++
-			}
-			return m[1], last
-		}
-	}
-	return b, i
 }

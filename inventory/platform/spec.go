@@ -217,17 +217,14 @@ type unsavedRules struct {
 	startup  evenRules
 	both     evenRules
 	unknown  []*regexp.Regexp // a stored text with such a line tells nothing
+	mute     patternSet       // unknown, and the messages that say the same
 	lastLine *regexp.Regexp   // of a stored text that is whole
 }
 
 // evenRules are what one text is freed of before it is compared.
 type evenRules struct {
 	through *regexp.Regexp // everything to this line
-	drop    []*regexp.Regexp
-	fold    []fold
-}
-
-type fold struct {
-	match *regexp.Regexp // group 1 is what stays of the line
-	while *regexp.Regexp // the lines after it go as long as they match
+	drop    patternSet
+	fold    patternSet       // group 1 is what stays of the line
+	while   []*regexp.Regexp // by fold: the lines after it go as long as they match; nil: none
 }
