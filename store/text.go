@@ -86,18 +86,46 @@ func compress(dict, text []byte) ([]byte, error) {
 	if need := len(dict) + len(text); need > window {
 		window = 1 << bits.Len(uint(need-1))
 	}
-	options := []zstd.EOption{
-		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true), zstd.WithZeroFrames(true),
-		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window),
-	}
+	pool := &encoders[0]
+	var options []zstd.EOption
 	if len(dict) > 0 {
-		options = append(options, zstd.WithEncoderDictRaw(dictID, dict))
+		pool, options = &encoders[1], []zstd.EOption{zstd.WithEncoderDictRaw(dictID, dict)}
 	}
-	e, err := zstd.NewWriter(nil, options...)
+	if window > smallWindow {
+		e, err := newEncoder(window, options...)
+		if err != nil {
+			return nil, err
+		}
+		return e.EncodeAll(text, nil), e.Close()
+	}
+	// A new encoder costs more than what it does with a text of usual size.
+	e, _ := pool.Get().(*zstd.Encoder)
+	var err error
+	if e == nil {
+		e, err = newEncoder(smallWindow, options...)
+	} else if options != nil {
+		err = e.ResetWithOptions(nil, options...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}
-	return e.EncodeAll(text, nil), e.Close()
+	defer pool.Put(e)
+	return e.EncodeAll(text, nil), nil
+}
+
+// encoders are for texts that fit the small window, without and with a
+// dictionary: one kind cannot become the other for nothing.
+var encoders [2]sync.Pool
+
+func newEncoder(window int, more ...zstd.EOption) (*zstd.Encoder, error) {
+	e, err := zstd.NewWriter(nil, append([]zstd.EOption{
+		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true), zstd.WithZeroFrames(true),
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window),
+	}, more...)...)
+	if err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	return e, nil
 }
 
 // decoders are for whole frames; one with a dictionary is made for each text.

@@ -3,7 +3,6 @@ package platform
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -76,10 +75,7 @@ func (d *decoder) syntax(n node) syntaxRules {
 			d.fault(it, "free text ends either by end, or by the delimiter that a group of start takes")
 			continue
 		}
-		for _, w := range literalsOf(f.start.String()) {
-			f.words = append(f.words, []byte(w))
-		}
-		s.texts = append(s.texts, f)
+		s.texts.add(f)
 	}
 	return s
 }
@@ -328,6 +324,7 @@ func (d *decoder) unsaved(n node, def *Definition) {
 	}
 	cli := &def.rules.cli
 	u.mute = newPatternSet(slices.Concat(u.unknown, cli.command, cli.denied, cli.busy)...)
+	u.put()
 	def.rules.unsaved = u
 }
 
@@ -337,17 +334,21 @@ func (d *decoder) even(n node, what string) evenRules {
 		return e
 	}
 	e.through = d.pattern(n.get("through"), what+".through", demand{start: true, end: true, groups: 0})
-	e.drop = newPatternSet(d.patterns(n.get("drop"), what+".drop", demand{start: true, groups: 0})...)
-	var folds []*regexp.Regexp
+	e.drop = d.patterns(n.get("drop"), what+".drop", demand{start: true, groups: 0})
+	if len(d.list(n.get("fold"))) > maxRules/8 {
+		d.fault(n.get("fold"), "more than %d rules in %s.fold", maxRules/8, what)
+		return e
+	}
 	for _, it := range d.list(n.get("fold")) {
 		if d.keys(it, what+".fold", "match", "while", "why") {
-			match := d.pattern(it.get("match"), what+".fold.match", demand{start: true, groups: 1})
-			while := d.pattern(it.get("while"), what+".fold.while", demand{start: true, end: true, groups: 0})
-			if match != nil {
-				folds, e.while = append(folds, match), append(e.while, while)
+			f := fold{
+				match: d.pattern(it.get("match"), what+".fold.match", demand{start: true, groups: 1}),
+				while: d.pattern(it.get("while"), what+".fold.while", demand{start: true, end: true, groups: 0}),
+			}
+			if f.match != nil {
+				e.fold = append(e.fold, f)
 			}
 		}
 	}
-	e.fold = newPatternSet(folds...)
 	return e
 }

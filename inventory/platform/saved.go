@@ -26,48 +26,35 @@ func (d *Definition) SavedForm(running, startup []byte) (r, s []byte, known bool
 			return running, startup, false
 		}
 	}
-	return sx.even(d.Normal(running), &u.running, &u.both), sx.even(d.Normal(startup), &u.startup, &u.both), true
+	return u.ofRunning.of(sx, d.Normal(running)), u.ofStartup.of(sx, d.Normal(startup)), true
 }
 
-// even frees text of what own and both name.
-func (s *syntaxRules) even(text []byte, own, both *evenRules) []byte {
-	lines := s.lines(text)
+// of frees text of what differs without a difference.
+func (e *evening) of(sx *syntaxRules, text []byte) []byte {
+	lines := sx.lines(text)
 	from := 0
-	if own.through != nil {
+	if e.through != nil {
 		for i, l := range lines {
-			if !l.inside && own.through.Match(l.of(text)) {
+			if !l.inside && e.through.Match(l.of(text)) {
 				from = i + 1
 				break
 			}
 		}
 	}
-	var drops, folds [2]patternMatches
-	for k, e := range []*evenRules{own, both} {
-		drops[k], folds[k] = e.drop.over(text, lines), e.fold.over(text, lines)
-	}
+	drops := len(e.rules.list) - len(e.folds)
+	matches := e.rules.over(text, lines)
 	out := make([]byte, 0, len(text)+1)
-next:
 	for i := from; i < len(lines); i++ {
-		l := lines[i]
-		b := l.of(text)
-		for k := 0; k < 2 && !l.inside; k++ {
-			if drops[k].first(i) >= 0 {
-				continue next
-			}
-		}
-		for k, e := range []*evenRules{own, both} {
-			n := -1
-			if !l.inside {
-				n = folds[k].first(i)
-			}
-			if n < 0 {
+		b := lines[i].of(text)
+		if n := matches.first(i); n >= 0 && !lines[i].inside {
+			if n < drops {
 				continue
 			}
-			b = e.fold.list[n].FindSubmatch(b)[1]
-			for while := e.while[n]; while != nil && i+1 < len(lines) && while.Match(lines[i+1].of(text)); {
+			f := &e.folds[n-drops]
+			b = f.match.FindSubmatch(b)[1]
+			for f.while != nil && i+1 < len(lines) && f.while.Match(lines[i+1].of(text)) {
 				i++
 			}
-			break
 		}
 		out = append(append(out, b...), '\n')
 	}

@@ -29,15 +29,14 @@ func TestEveryUnsavedRuleIsNeeded(t *testing.T) {
 			if e.through != nil {
 				without[where+".through"] = func(u *unsavedRules) { pick(u).through = nil }
 			}
-			for i, re := range e.drop.list {
+			for i, re := range e.drop {
 				without[fmt.Sprintf("%s.drop %s", where, re)] = func(u *unsavedRules) {
-					pick(u).drop = newPatternSet(slices.Delete(slices.Clone(e.drop.list), i, i+1)...)
+					pick(u).drop = slices.Delete(slices.Clone(e.drop), i, i+1)
 				}
 			}
-			for i, re := range e.fold.list {
-				without[fmt.Sprintf("%s.fold %s", where, re)] = func(u *unsavedRules) {
-					pick(u).fold = newPatternSet(slices.Delete(slices.Clone(e.fold.list), i, i+1)...)
-					pick(u).while = slices.Delete(slices.Clone(e.while), i, i+1)
+			for i, fo := range e.fold {
+				without[fmt.Sprintf("%s.fold %s", where, fo.match)] = func(u *unsavedRules) {
+					pick(u).fold = slices.Delete(slices.Clone(e.fold), i, i+1)
 				}
 			}
 		}
@@ -69,6 +68,7 @@ func TestEveryUnsavedRuleIsNeeded(t *testing.T) {
 		for name, change := range without {
 			r, own := *f.def.rules, *u
 			change(&own)
+			own.put()
 			r.unsaved = &own
 			d := *f.def
 			d.rules = &r

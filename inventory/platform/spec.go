@@ -1,6 +1,9 @@
 package platform
 
-import "regexp"
+import (
+	"regexp"
+	"slices"
+)
 
 // rules is a definition as the evaluator uses it. Each type is one section of
 // the file; build.go makes them from YAML.
@@ -202,14 +205,24 @@ type syntaxRules struct {
 	heading       *regexp.Regexp // lines that all up to the next such line stands below; nil: the indent tells
 	comments      []string
 	blockComments [2]string
-	texts         []freeText
+	texts         freeTexts
+}
+
+// freeTexts are the passages of free text, with an index of where they begin.
+type freeTexts struct {
+	list  []freeText
+	index index
+}
+
+func (t *freeTexts) add(f freeText) {
+	t.index.add(len(t.list), literalsOf(f.start.String()))
+	t.list = append(t.list, f)
 }
 
 // freeText is a passage in which anything may stand: a banner, a script.
 type freeText struct {
 	start *regexp.Regexp // group 1, if there is one: the delimiter that ends it
 	end   *regexp.Regexp // a line that ends it
-	words [][]byte       // one of them is in a line that start matches
 }
 
 type unsavedRules struct {
@@ -219,12 +232,40 @@ type unsavedRules struct {
 	unknown  []*regexp.Regexp // a stored text with such a line tells nothing
 	mute     patternSet       // unknown, and the messages that say the same
 	lastLine *regexp.Regexp   // of a stored text that is whole
+
+	ofRunning, ofStartup evening // of running and startup, each with both
+}
+
+// put makes what is carried out from the rules.
+func (u *unsavedRules) put() {
+	u.ofRunning, u.ofStartup = u.running.with(&u.both), u.startup.with(&u.both)
 }
 
 // evenRules are what one text is freed of before it is compared.
 type evenRules struct {
 	through *regexp.Regexp // everything to this line
-	drop    patternSet
-	fold    patternSet       // group 1 is what stays of the line
-	while   []*regexp.Regexp // by fold: the lines after it go as long as they match; nil: none
+	drop    []*regexp.Regexp
+	fold    []fold
+}
+
+type fold struct {
+	match *regexp.Regexp // group 1 is what stays of the line
+	while *regexp.Regexp // the lines after it go as long as they match
+}
+
+// evening is evenRules as they are carried out.
+type evening struct {
+	through *regexp.Regexp
+	rules   patternSet // drops, then the matches of folds
+	folds   []fold
+}
+
+func (e *evenRules) with(both *evenRules) evening {
+	v := evening{through: e.through, folds: slices.Concat(e.fold, both.fold)}
+	list := slices.Concat(e.drop, both.drop)
+	for _, f := range v.folds {
+		list = append(list, f.match)
+	}
+	v.rules = newPatternSet(list...)
+	return v
 }

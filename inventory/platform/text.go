@@ -3,7 +3,6 @@ package platform
 import (
 	"bytes"
 	"regexp"
-	"slices"
 )
 
 // line is one line of a text, without its line end.
@@ -40,6 +39,7 @@ func splitLines(text []byte) []line {
 // lines cuts text and marks what stands inside of something.
 func (s *syntaxRules) lines(text []byte) []line {
 	lines := splitLines(text)
+	begins := s.texts.index.candidates(text, lines)
 	var (
 		quoted, comment bool
 		free            *freeText
@@ -55,8 +55,8 @@ func (s *syntaxRules) lines(text []byte) []line {
 			}
 			continue
 		}
-		if !quoted && !comment {
-			if f, d, open := s.freeTextAt(b); f != nil {
+		if begins != nil && !begins[i].empty() && !quoted && !comment {
+			if f, d, open := s.texts.at(b, &begins[i]); f != nil {
 				if open {
 					free, delim = f, d
 				}
@@ -71,25 +71,23 @@ func (s *syntaxRules) lines(text []byte) []line {
 	return lines
 }
 
-// freeTextAt tells whether free text begins at the line b, by which delimiter it
-// ends, and whether it is still open at the end of the line.
-func (s *syntaxRules) freeTextAt(b []byte) (f *freeText, delim []byte, open bool) {
-	for i := range s.texts {
-		f := &s.texts[i]
-		if !slices.ContainsFunc(f.words, func(w []byte) bool { return bytes.Contains(b, w) }) {
-			continue
-		}
+// at tells whether free text of the set may begins at the line b, by which
+// delimiter it ends, and whether it is still open at the end of the line.
+func (t *freeTexts) at(b []byte, may *ruleSet) (found *freeText, delim []byte, open bool) {
+	may.each(func(n int) bool {
+		f := &t.list[n]
 		m := f.start.FindSubmatchIndex(b)
 		if m == nil {
-			continue
+			return true
 		}
+		found, open = f, true
 		if f.start.NumSubexp() == 1 && m[2] >= 0 {
 			delim = b[m[2]:m[3]]
-			return f, delim, !bytes.Contains(b[m[1]:], delim)
+			open = !bytes.Contains(b[m[1]:], delim)
 		}
-		return f, nil, true
-	}
-	return nil, nil, false
+		return false
+	})
+	return found, delim, open
 }
 
 // scan walks over one line. plain, where not nil, gets the bytes that are
