@@ -204,26 +204,27 @@ func (x *index) candidates(text []byte, lines []line) []ruleSet {
 type automaton struct {
 	once  sync.Once
 	class [256]uint8 // bytes that no word holds are class 0
-	n     int        // classes
-	next  []uint16   // state*n + class → state
-	hits  []ruleSet  // by state: the rules of the words that end there
-	from  uint16     // states below it end no word
+	width uint32     // number of classes
+	next  []uint32   // state + class → state; a state is the place of its row
+	from  uint32     // states below it end no word
+	hits  []ruleSet  // by number of the row: the rules of the words that end there
 	every ruleSet    // rules that are tried on every line
 }
 
 func (s *automaton) build(words []indexWord) {
-	s.n = 1
+	classes := 1
 	for _, w := range words {
 		for _, c := range w.text {
 			if s.class[c] == 0 {
-				s.class[c] = uint8(s.n)
+				s.class[c] = uint8(classes)
 				if 'a' <= c && c <= 'z' {
-					s.class[c-'a'+'A'] = uint8(s.n)
+					s.class[c-'a'+'A'] = uint8(classes)
 				}
-				s.n++
+				classes++
 			}
 		}
 	}
+	s.width = uint32(classes)
 	// The trie of the words, then its failure links, breadth first. State 0 is
 	// the root; a link that is not there is 0, too.
 	type node struct {
@@ -231,7 +232,7 @@ func (s *automaton) build(words []indexWord) {
 		fail uint16
 		hit  ruleSet
 	}
-	trie := []node{{to: make([]uint16, s.n)}}
+	trie := []node{{to: make([]uint16, classes)}}
 	for _, w := range words {
 		if len(w.text) == 0 {
 			s.every.join(&w.rules)
@@ -241,7 +242,7 @@ func (s *automaton) build(words []indexWord) {
 		for _, c := range w.text {
 			k := s.class[c]
 			if trie[at].to[k] == 0 {
-				trie = append(trie, node{to: make([]uint16, s.n)})
+				trie = append(trie, node{to: make([]uint16, classes)})
 				trie[at].to[k] = uint16(len(trie) - 1)
 			}
 			at = trie[at].to[k]
@@ -253,7 +254,7 @@ func (s *automaton) build(words []indexWord) {
 		at := order[i]
 		fail := trie[at].fail
 		trie[at].hit.join(&trie[fail].hit)
-		for k := range s.n {
+		for k := range classes {
 			child := trie[at].to[k]
 			switch {
 			case child == 0:
@@ -274,15 +275,15 @@ func (s *automaton) build(words []indexWord) {
 	for i, at := range order {
 		number[at] = uint16(i)
 	}
-	s.from = uint16(len(order))
-	s.next, s.hits = make([]uint16, len(order)*s.n), make([]ruleSet, len(order))
+	s.next, s.hits = make([]uint32, len(order)*classes), make([]ruleSet, len(order))
+	s.from = uint32(len(s.next))
 	for i, at := range order {
 		s.hits[i] = trie[at].hit
 		if !trie[at].hit.empty() {
-			s.from = min(s.from, uint16(i))
+			s.from = min(s.from, uint32(i*classes))
 		}
-		for k := range s.n {
-			s.next[i*s.n+k] = number[trie[at].to[k]]
+		for k := range classes {
+			s.next[i*classes+k] = uint32(number[trie[at].to[k]]) * s.width
 		}
 	}
 }
@@ -303,20 +304,44 @@ func (s *automaton) over(text []byte, lines []line) []ruleSet {
 			out[i] = s.every
 		}
 	}
-	n, next := s.n, s.next
-	for i := range lines {
-		state := uint16(0)
-		for _, c := range lines[i].of(text) {
-			state = next[int(state)*n+int(s.class[c])]
-			if state < s.from {
-				continue
-			}
-			if out == nil {
-				out = make([]ruleSet, len(lines))
-			}
-			out[i].join(&s.hits[state])
+	// hit notes what ends at a place of text; ln is the line of the hit before.
+	hit := func(at, ln int, state uint32) int {
+		if out == nil {
+			out = make([]ruleSet, len(lines))
+		}
+		for lines[ln].end < at {
+			ln++
+		}
+		out[ln].join(&s.hits[state/s.width])
+		return ln
+	}
+	// No word goes over a line: its end is class 0, which leads back to the root.
+	// A state waits for the one before it, so two halves are walked at a time: this
+	// takes a third of the time that one walk takes.
+	from, next, class := s.from, s.next, &s.class
+	ln, lm := 0, len(lines)/2
+	split := lines[lm].start
+	both := min(split, len(text)-split)
+	var p, q uint32
+	first, second := text[:both], text[split:split+both]
+	for i, c := range first {
+		p, q = next[p+uint32(class[c])], next[q+uint32(class[second[i]])]
+		if p >= from {
+			ln = hit(i, ln, p)
+		}
+		if q >= from {
+			lm = hit(split+i, lm, q)
 		}
 	}
+	rest := func(at, end, ln int, state uint32) {
+		for ; at < end; at++ {
+			if state = next[state+uint32(class[text[at]])]; state >= from {
+				ln = hit(at, ln, state)
+			}
+		}
+	}
+	rest(both, split, ln, p)
+	rest(split+both, len(text), lm, q)
 	return out
 }
 
