@@ -5,12 +5,17 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files of testdata")
+var (
+	update = flag.Bool("update", false, "rewrite the golden files of testdata")
+	only   = flag.String("only", "", "test the fixtures of the platforms that match")
+)
 
 // Fixtures spell the mark of a private key with an underscore, so that nobody who
 // looks for keys in the repository finds one that is made up.
@@ -81,9 +86,12 @@ func (f *fixture) pack() string {
 	return s
 }
 
+// ownDefinitions are our own definitions; no test changes them.
+var ownDefinitions = sync.OnceValues(func() (*Set, []Fault) { return Load(nil) })
+
 func definitions(t testing.TB) *Set {
 	t.Helper()
-	s, faults := Load(nil)
+	s, faults := ownDefinitions()
 	for _, f := range faults {
 		t.Error(f)
 	}
@@ -93,7 +101,11 @@ func definitions(t testing.TB) *Set {
 func fixtures(t testing.TB) []*fixture {
 	t.Helper()
 	var out []*fixture
+	meant := regexp.MustCompile(*only)
 	for _, d := range definitions(t).All() {
+		if !meant.MatchString(d.Name) {
+			continue
+		}
 		f := &fixture{file: filepath.Join("testdata", d.Name+".txtar"), def: d, parts: map[string][]byte{}}
 		src, err := os.ReadFile(f.file)
 		src = bytes.ReplaceAll(src, []byte(keySpelled), []byte(keyMark))
