@@ -38,6 +38,7 @@ type live struct {
 	again    []*errand            // tried once, to be tried once more
 	timer    *time.Timer          // for the first of again
 	working  map[int]*errand      // by N
+	stuck    int                  // how many of working gave their place away
 	stopping State                // Stopped, Interrupted or Failed; empty: no
 	n, seq   int                  // last N and Seq given
 	pending  []Task               // to be committed, in order
@@ -54,6 +55,8 @@ type errand struct {
 	task  Task
 	first Outcome   // of the first try, while the second waits
 	due   time.Time // of the second try
+	stuck bool      // it gave its place away
+	slow  *time.Timer
 }
 
 func newLive(r *Runner, run Run) *live {
@@ -160,7 +163,7 @@ func (l *live) pick() *errand {
 	if l.run.Request.Concurrency > 0 {
 		limit = l.run.Request.Concurrency
 	}
-	if l.stopping == Stopped || l.stopping == Interrupted || len(l.working) >= limit {
+	if l.stopping == Stopped || l.stopping == Interrupted || len(l.working)-l.stuck >= limit {
 		return nil
 	}
 	for range l.order {
@@ -230,9 +233,29 @@ func (l *live) start(w *errand) {
 	w.task.Tries++
 	w.task.Step = ""
 	w.task.StartedAt = l.r.o.Now().UTC()
+	w.slow = time.AfterFunc(l.r.o.Patience, func() { l.giveUpPlace(w) })
 	l.tell()
 	l.r.wg.Add(1)
 	go l.do(w)
+}
+
+// stuckFor is how many tasks may be stuck for each that may be at work.
+const stuckFor = 3
+
+// giveUpPlace lets another task begin beside one that does not get on: devices
+// that hang would take all places one by one, and then nobody's turn comes.
+func (l *live) giveUpPlace(w *errand) {
+	l.r.mu.Lock()
+	defer l.r.mu.Unlock()
+	scope := w.spec.Scope
+	if l.working[w.task.N] != w || w.stuck || l.r.stuck[scope] >= stuckFor*l.r.o.ScopeLimit(scope) {
+		return
+	}
+	w.stuck = true
+	l.stuck++
+	l.r.stuck[scope]++
+	l.r.scopes[scope]--
+	l.r.dispatch()
 }
 
 // do works on one task and accounts for it.
@@ -247,6 +270,7 @@ func (l *live) do(w *errand) {
 			l.r.mu.Lock()
 			defer l.r.mu.Unlock()
 			w.task.Step = step
+			w.slow.Reset(l.r.o.Patience)
 			l.tell()
 		})
 		if out.Result != nil {
@@ -262,7 +286,14 @@ func (l *live) do(w *errand) {
 	l.r.mu.Lock()
 	defer l.r.mu.Unlock()
 	delete(l.working, w.task.N)
-	l.r.scopes[w.spec.Scope]--
+	w.slow.Stop()
+	if w.stuck {
+		w.stuck = false
+		l.stuck--
+		l.r.stuck[w.spec.Scope]--
+	} else {
+		l.r.scopes[w.spec.Scope]--
+	}
 	l.r.free(keyOf(w.spec))
 	w.task.TookMs = time.Since(begun).Milliseconds()
 	switch {

@@ -17,6 +17,7 @@ type Options struct {
 	Now        func() time.Time       // for times that are stored; nil: time.Now
 	RunLimit   func() int             // tasks at a time per run; nil or 0: 50. Asked each time
 	ScopeLimit func(scope string) int // tasks at a time per scope over all runs; nil or 0: 20. Asked each time
+	Patience   time.Duration          // a task that stays in one step for longer gives its place away; 0: 15 s
 	RetryAfter time.Duration          // least wait before a second try; 0: 20 s
 	Grace      time.Duration          // what running tasks get when a run is stopped; 0: 30 s. Negative: nothing
 }
@@ -27,6 +28,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Patience == 0 {
+		o.Patience = 15 * time.Second
 	}
 	if o.RetryAfter == 0 {
 		o.RetryAfter = 20 * time.Second
@@ -64,7 +68,8 @@ type Runner struct {
 	mu     sync.Mutex      // guards what follows, and all of each live
 	live   []*live         // runs that have not ended, oldest first
 	turn   int             // whose turn it is in live
-	scopes map[string]int  // tasks at work by scope, over all runs
+	scopes map[string]int  // tasks at work by scope, over all runs, without the stuck ones
+	stuck  map[string]int  // tasks by scope that gave their place away
 	busy   map[string]bool // devices and addresses at work
 	freed  chan struct{}   // closed and replaced when one of busy is given back
 	closed bool
@@ -74,7 +79,7 @@ type Runner struct {
 func New(store Store, jobs []Job, o Options) *Runner {
 	r := &Runner{
 		store: store, jobs: map[string]Job{}, o: o.withDefaults(),
-		scopes: map[string]int{}, busy: map[string]bool{}, freed: make(chan struct{}),
+		scopes: map[string]int{}, stuck: map[string]int{}, busy: map[string]bool{}, freed: make(chan struct{}),
 	}
 	for _, j := range jobs {
 		r.jobs[j.Name()] = j

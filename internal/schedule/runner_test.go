@@ -70,6 +70,70 @@ func TestSlowDeviceDelaysNobody(t *testing.T) {
 	})
 }
 
+// Devices that hang would take all places: what gets on has its turn all the
+// same, and no more than four times the limit are at work.
+func TestStuckTasksGiveTheirPlaceAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		at, most := 0, 0
+		job := testJob{specs: devices("campus", 1, 100), do: func(ctx context.Context, spec Spec, step func(string)) Outcome {
+			mu.Lock()
+			at++
+			most = max(most, at)
+			mu.Unlock()
+			defer func() { mu.Lock(); defer mu.Unlock(); at-- }()
+			switch {
+			case spec.DeviceID <= 20:
+				return wait(ctx, 10*time.Minute) // frozen
+			case spec.DeviceID == 21: // slow, but it gets on
+				for range 20 {
+					step("output")
+					time.Sleep(10 * time.Second)
+				}
+			}
+			return wait(ctx, time.Second)
+		}}
+		r := New(newMemStore(), []Job{job}, quiet(Options{ScopeLimit: func(string) int { return 10 }}))
+		run, err := r.Start(t.Context(), "test", Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if now, _ := r.Run(t.Context(), run.ID); now.Done != 79 {
+			t.Errorf("after a minute %d of 100 are done, want all but the 20 frozen and the slow one", now.Done)
+		}
+		if _, err = r.Wait(t.Context(), run.ID); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		if most != 30 {
+			t.Errorf("at most %d at a time, want 10 and the 20 that are stuck", most)
+		}
+	})
+}
+
+func TestNoMoreThanSomeAreStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		at, most := 0, 0
+		job := testJob{specs: devices("campus", 1, 100), do: func(ctx context.Context, spec Spec, _ func(string)) Outcome {
+			mu.Lock()
+			at++
+			most = max(most, at)
+			mu.Unlock()
+			defer func() { mu.Lock(); defer mu.Unlock(); at-- }()
+			return wait(ctx, 10*time.Minute)
+		}}
+		r := New(newMemStore(), []Job{job}, quiet(Options{ScopeLimit: func(string) int { return 5 }}))
+		run, _ := runAll(t, r, Request{})
+		r.Close()
+		if run.Done != 100 || most != 20 {
+			t.Errorf("done %d, at most %d at a time; want 100, and 20: four times the scope's 5", run.Done, most)
+		}
+	})
+}
+
 func TestLimitsHoldPerRunAndPerScope(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
