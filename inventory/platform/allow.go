@@ -24,6 +24,8 @@ var allowedCommands = compileWhole(
 	// RouterOS: what else follows export may write a file.
 	`/export(?: (?:show-sensitive|hide-sensitive))?`,
 	`/system (?:resource|routerboard|identity|package) print`,
+	`nv config show(?: --color off)?`, // Cumulus NVUE; what else follows nv sets and applies
+	`export config to console`,        // Fireware: prints it; to anything else, it sends it away
 
 	// The terminal of this session; each is forgotten at its end.
 	`terminal (?:length|width) \d{1,5}`,
@@ -41,6 +43,9 @@ var allowedCommands = compileWhole(
 	`skip-page-display`,
 	`no page`,
 	`no paging`,
+	`no cli pager session`,         // SonicOS; without "session" it is configuration
+	`no cli session paging enable`, // Onyx
+	`set session more off`,         // SAOS 10
 	`environment no more`,
 
 	// Coming and going.
@@ -76,7 +81,7 @@ var (
 )
 
 // readsNothingElse are exceptions to acting: the word is an object there.
-var readsNothingElse = regexp.MustCompile(`^(?:show archive config(?: |$)|show (?:configuration )?commit(?: |$)|show system (?:commit|rollback \d+ compare)(?: |$)|show config(?: |$)|show system configuration rescue$)`)
+var readsNothingElse = regexp.MustCompile(`^(?:show archive config(?: |$)|show (?:configuration )?commit(?: |$)|show system (?:commit|rollback \d+ compare)(?: |$)|show config(?: |$)|show running config$|show system configuration rescue$)`)
 
 func compileWhole(exprs ...string) []*regexp.Regexp {
 	out := make([]*regexp.Regexp, len(exprs))
