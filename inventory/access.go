@@ -33,8 +33,8 @@ type Access struct {
 	o        Options
 	open     opener
 	reach    func(ctx context.Context, t collector.Target) error
-	sessions locks[int64]  // one session a device
-	flights  locks[string] // logins in flight of a credential
+	sessions locks[int64] // one session a device
+	flights  flights
 }
 
 // opener opens a session; openCLI is the real one.
@@ -58,7 +58,7 @@ func openCLI(ctx context.Context, t collector.Target, d cli.Dialogue, o cli.Opti
 // NewAccess builds the door. There is one in a process, since it counts the
 // sessions and logins of all runs.
 func NewAccess(o Options) *Access {
-	return &Access{o: o.withDefaults(), open: openCLI, reach: cli.Reach, sessions: locks[int64]{size: 1}, flights: locks[string]{size: 5}}
+	return &Access{o: o.withDefaults(), open: openCLI, reach: cli.Reach, sessions: locks[int64]{size: 1}}
 }
 
 // Run is the memory of one run: which credentials have proved themselves in it

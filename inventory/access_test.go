@@ -126,6 +126,11 @@ func (b *bench) open(ctx context.Context, t collector.Target, _ cli.Dialogue, o 
 			}
 		}
 	}
+	if o.MayLogIn != nil {
+		if err := o.MayLogIn(ctx); err != nil {
+			return opened{}, err
+		}
+	}
 	o.Progress(collector.StepLogin, t.Credential.Name)
 	name := t.Credential.Name
 	b.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"muster/collector"
 )
@@ -33,7 +34,7 @@ type gate struct {
 	doubtful bool // it was stopped in an earlier run: one rejection stops it again
 	changed  bool // its secret is another one since: it gets two devices like a new one
 	released bool // it was doubtful, and a login has been accepted that is not stored yet
-	testing  bool // one login is out, alone
+	testing  *int // the login that is out, alone; nil: none, or it is silent
 	rejected []int64
 	wake     chan struct{} // closed and replaced when any of the above changes
 }
@@ -45,29 +46,35 @@ func (g *gate) asks() bool {
 	return !g.proved && !g.stopped
 }
 
-// enter waits until a login may go out. alone is true for the one that all
-// others wait for. It fails with ErrCredentialStopped, or with ctx.
-func (g *gate) enter(ctx context.Context) (alone bool, err error) {
+// silentTester is how long all others wait for one login. After that the next
+// one is alone: a device that is silent says nothing of a credential.
+const silentTester = 5 * time.Second
+
+// enter waits until a login may go out. alone marks the one that all others wait
+// for, nil: not this one. It fails with ErrCredentialStopped, or with ctx.
+func (g *gate) enter(ctx context.Context) (alone *int, err error) {
 	for {
 		g.mu.Lock()
 		switch {
 		case g.stopped:
 			g.mu.Unlock()
-			return false, collector.ErrCredentialStopped
+			return nil, collector.ErrCredentialStopped
 		case g.proved:
 			g.mu.Unlock()
-			return false, nil
-		case !g.testing:
-			g.testing = true
+			return nil, nil
+		case g.testing == nil:
+			alone = new(int)
+			g.testing = alone
 			g.mu.Unlock()
-			return true, nil
+			time.AfterFunc(silentTester, func() { g.leave(alone) })
+			return alone, nil
 		}
 		wake := g.wake
 		g.mu.Unlock()
 		select {
 		case <-wake:
 		case <-ctx.Done():
-			return false, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }
@@ -109,11 +116,11 @@ func (g *gate) judge(v verdict, device int64, workedBefore bool) (stop, release 
 }
 
 // leave lets the next ones go, after what the login said was stored.
-func (g *gate) leave(alone bool) {
+func (g *gate) leave(alone *int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if alone {
-		g.testing = false
+	if alone != nil && g.testing == alone {
+		g.testing = nil
 	}
 	g.tell()
 }

@@ -21,6 +21,7 @@ type login struct {
 	o     cli.Options
 	st    standing
 	steps []collector.StepTime
+	out   *flight
 	in    func() // is called when the device has let the login in that is under way
 	again bool   // a secret was changed under way, and both were rejected
 }
@@ -91,15 +92,13 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 	if now, err := l.net.resolve(ctx, c.Name); err == nil {
 		c = candidate{now, l.a.digest(now)}
 	}
-	land, err := l.a.flights.take(ctx, c.Name)
-	if err != nil {
+	if err := l.a.flights.board(ctx, c.Name); err != nil {
 		return nil, err
 	}
-	defer land()
 
 	// A device that has let the login in goes on without the others waiting.
 	in := false
-	l.in = func() { in = true; g.passed(); land() }
+	l.in = func() { in = true; g.passed(); l.out.end(true) }
 	s, rej, err := l.dial(ctx, c)
 	if isRejection(err) && rej > 0 {
 		// The secret may have been changed since it was read.
@@ -158,6 +157,15 @@ func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
 	var shown collector.HostKey
 	rec := recorder{now: l.a.o.Now}
 	o := l.o
+	l.out = nil
+	defer func() { l.out.end(false) }()
+	o.MayLogIn = func(ctx context.Context) (err error) {
+		if inside { // a further connection of the session, with what worked a moment ago
+			return nil
+		}
+		l.out, err = l.a.flights.start(ctx, c.Name)
+		return err
+	}
 	o.Attempt = func(method string, accepted bool) {
 		switch {
 		case accepted || method == "publickey" || method == "none":
@@ -196,6 +204,7 @@ func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
 	}
 	s, err := l.a.open(ctx, l.net.SSHTarget(l.st.dev, c.Credential, l.st.keys), l.d, o)
 	if err == nil {
+		l.out.end(true)
 		l.steps = append(l.steps, s.steps...)
 		inside = true
 		return s, refused, nil

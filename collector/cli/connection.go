@@ -163,6 +163,9 @@ func (c *connection) handshake(ctx context.Context, a *authenticator) error {
 			done := c.j.begin(collector.StepHostKey, key.Type+" "+key.Fingerprint)
 			refused = c.checkHostKey(key)
 			done(refused)
+			if refused == nil && c.o.MayLogIn != nil {
+				refused = c.o.MayLogIn(ctx)
+			}
 			if refused != nil {
 				return refused
 			}

@@ -33,6 +33,9 @@ type Options struct {
 	HostKey func(key collector.HostKey) error
 	// Progress is called at the start of every step.
 	Progress func(step collector.Step, detail string)
+	// MayLogIn is called when the device has shown its key and nothing secret has
+	// been sent yet. It may block; its error ends the session. nil: it may.
+	MayLogIn func(ctx context.Context) error
 	// Method is the authentication method that worked last, see [Session.Method].
 	// If set, only that one is tried, unless the device does not offer it any more.
 	Method string

@@ -1,0 +1,103 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"muster/collector"
+	"muster/collector/cli"
+)
+
+// frozen makes logins at some devices hang behind the password for a deadline.
+func (b *bench) frozen(hangs func(device string) bool) {
+	open := b.a.open
+	b.a.open = func(ctx context.Context, t collector.Target, d cli.Dialogue, o cli.Options) (opened, error) {
+		time.Sleep(50 * time.Millisecond)
+		if !hangs(t.Device) {
+			return open(ctx, t, d, o)
+		}
+		if err := o.MayLogIn(ctx); err != nil {
+			return opened{}, err
+		}
+		time.Sleep(30 * time.Second)
+		return opened{}, &collector.Error{Device: t.Device, Step: collector.StepLogin, Kind: collector.ErrTimedOut}
+	}
+}
+
+// Devices that freeze at the login hold up neither the first login of a run nor
+// the places of the others.
+func TestFrozenLoginsHoldNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.credential("noc", "right")
+		b.frozen(func(device string) bool { return device[len(device)-1] == '0' }) // one in ten, the first among them
+		var all []Device
+		for i := range 200 {
+			all = append(all, b.device(fmt.Sprint("d", i), nil))
+		}
+		run, begun := b.a.Begin(), time.Now()
+		var group sync.WaitGroup
+		var mu sync.Mutex
+		var last time.Duration
+		for i, d := range all {
+			group.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond) // in order
+				if b.try(run, d) == nil {
+					mu.Lock()
+					last = max(last, time.Since(begun))
+					mu.Unlock()
+				}
+			})
+		}
+		group.Wait()
+		if last > 20*time.Second {
+			t.Errorf("the last healthy device was let in after %s; a frozen login lasts 30 s", last)
+		}
+		if len(b.logins) != 180 {
+			t.Errorf("%d devices let muster in, want 180", len(b.logins))
+		}
+	})
+}
+
+// Where the server behind all devices hangs, nobody is overtaken: no more
+// passwords are out than ever.
+func TestHangingServerKeepsLoginsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.credential("noc", "right")
+		var mu sync.Mutex
+		out, most := 0, 0
+		slow := time.Duration(0)
+		b.a.open = func(ctx context.Context, tg collector.Target, _ cli.Dialogue, o cli.Options) (opened, error) {
+			if err := o.MayLogIn(ctx); err != nil {
+				return opened{}, err
+			}
+			mu.Lock()
+			out++
+			most = max(most, out)
+			wait := slow
+			slow = 20 * time.Second // from the second login on
+			mu.Unlock()
+			time.Sleep(wait)
+			mu.Lock()
+			out--
+			mu.Unlock()
+			o.Attempt("password", true)
+			return opened{method: "password"}, nil
+		}
+		run := b.a.Begin()
+		var group sync.WaitGroup
+		for i := range 40 {
+			d := b.device(fmt.Sprint("d", i), nil)
+			group.Go(func() { _ = b.try(run, d) })
+		}
+		group.Wait()
+		if most > flightsPerCredential {
+			t.Errorf("%d logins were out at a time, want at most %d", most, flightsPerCredential)
+		}
+	})
+}
