@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -134,12 +135,49 @@ var (
 )
 
 // ProbeDialogue is the dialogue to open a session with at a device whose
-// platform is not known: it makes no assumption but a prompt, and sends nothing
-// but what Prove sends, and a line end where a notice waits for any key.
+// platform is not known: it takes every definition's prompts and pagers, and sends
+// nothing but what Prove sends, and a line end where a notice waits for any key.
 func (s *Set) ProbeDialogue() cli.Dialogue {
-	return cli.Dialogue{Prompt: anyPrompt, Pager: anyPager, PagerKey: " ", Login: []cli.Question{
+	s.probe.Do(func() {
+		prompts, pagers := []*regexp.Regexp{anyPrompt}, []*regexp.Regexp{anyPager}
+		for _, d := range s.all {
+			prompts = append(prompts, d.r().cli.prompt)
+			pagers = append(pagers, d.r().cli.pager)
+		}
+		s.prompt, s.pager = oneOfAll(prompts), oneOfAll(pagers)
+	})
+	return cli.Dialogue{Prompt: s.prompt, Pager: s.pager, PagerKey: " ", Login: []cli.Question{
 		{When: anyKey, Send: "", Why: "a notice in front of the first prompt"},
 	}}
+}
+
+// oneOfAll matches what one of the patterns does; nil ones match nothing. It has
+// no groups, since they would count over all patterns.
+func oneOfAll(list []*regexp.Regexp) *regexp.Regexp {
+	seen := map[string]bool{}
+	var all []string
+	for _, re := range list {
+		if re == nil || seen[re.String()] {
+			continue
+		}
+		seen[re.String()] = true
+		tree, err := syntax.Parse(re.String(), syntax.Perl)
+		if err != nil {
+			continue // regexp.Compile took the same text
+		}
+		all = append(all, ungrouped(tree).String())
+	}
+	return regexp.MustCompile("(?:" + strings.Join(all, ")|(?:") + ")")
+}
+
+func ungrouped(re *syntax.Regexp) *syntax.Regexp {
+	for i, sub := range re.Sub {
+		re.Sub[i] = ungrouped(sub)
+	}
+	if re.Op == syntax.OpCapture {
+		return re.Sub[0]
+	}
+	return re
 }
 
 // Prove runs the proof commands of the definitions that have one, at most once

@@ -272,7 +272,7 @@ func TestProbeDialogueTakesEveryPromptAndAssumesNothing(t *testing.T) {
 			t.Errorf("%q is no prompt", p)
 		}
 	}
-	for _, p := range []string{"", "dist1# configure terminal", "Password:", "Last maintainer wrote:", "--More-- is not a prompt here"} {
+	for _, p := range []string{"", "dist1# configure terminal", "Password:", "Last maintainer wrote:", "a --More-- is no pager here"} {
 		if d.Prompt.MatchString(p) || d.Pager.MatchString(p) {
 			t.Errorf("%q is a prompt or a pager", p)
 		}

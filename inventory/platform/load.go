@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 //go:embed definitions/*.yaml
@@ -20,6 +22,9 @@ const BuiltIn = "built in"
 // Set is all definitions that are in force.
 type Set struct {
 	all []*Definition // by name
+
+	probe         sync.Once // makes the two of all definitions
+	prompt, pager *regexp.Regexp
 }
 
 // Fault is what is wrong with a definition file.
