@@ -48,7 +48,7 @@ func (g *gate) asks() bool {
 
 // silentTester is how long all others wait for one login. After that the next
 // one is alone: a device that is silent says nothing of a credential.
-const silentTester = 5 * time.Second
+const silentTester = 3 * time.Second
 
 // enter waits until a login may go out. alone marks the one that all others wait
 // for, nil: not this one. It fails with ErrCredentialStopped, or with ctx.
