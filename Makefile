@@ -37,8 +37,10 @@ lint: ## formatting, vet, import rules
 lint-install: ## the linter in its pinned version (builds for some minutes)
 	$(GO) install $(LINT)
 
-bench: ## benchmarks, as ratios against the floor of the same run
+bench: build ## benchmarks, as ratios against the floor of the same run (the whole command needs ../shared/tools)
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...
+	@if [ -d ../shared/tools/sshfleet ]; then w=$$(mktemp -d) && trap 'rm -rf "$$w"' EXIT && .ci/bench ./muster ../shared/tools "$$w"; \
+	else echo "NOT RUN: the whole command against its floors, there is no ../shared/tools"; fi
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@for p in $$($(GO) list -tags $(TAGS) ./...); do \
