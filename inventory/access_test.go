@@ -776,3 +776,46 @@ func mustFilter(t *testing.T, words ...string) Filter {
 	}
 	return f
 }
+
+// The password changes in the middle of the first run over a network: no device
+// has been seen before, and still hardly any is touched.
+func TestPasswordChangedAmidTheFirstRunTouchesFew(t *testing.T) {
+	b := newBench(t)
+	b.credential("noc", "old")
+	let := 0
+	b.accepts = func(string, collector.Credential) bool { let++; return let <= 20 }
+	run := b.a.Begin()
+	var group sync.WaitGroup
+	for i := range 200 {
+		d := b.device(fmt.Sprintf("sw%03d", i), nil)
+		group.Go(func() { _ = b.try(run, d) })
+	}
+	group.Wait()
+	if n := len(b.rejected); n < 2 || n > streakMax+flightsPerCredential {
+		t.Errorf("%d devices were touched, want at most %d: five in a row, and what was out meanwhile", n, streakMax+flightsPerCredential)
+	}
+	if n := b.m.count(EventCredentialStopped); n != 1 {
+		t.Errorf("%d events credential-stopped, want 1", n)
+	}
+}
+
+// Where several accounts are in use, most devices reject the first one that is
+// tried: that stops nobody.
+func TestAccountOfFewDevicesIsNotStopped(t *testing.T) {
+	b := newBench(t)
+	b.credential("few", "a")
+	b.credential("most", "b")
+	b.accepts = func(device string, c collector.Credential) bool {
+		return c.Name == "most" || device == "sw000" || device == "sw099"
+	}
+	run := b.a.Begin()
+	for i := range 100 {
+		d := b.device(fmt.Sprintf("sw%03d", i), nil)
+		if err := b.try(run, d); err != nil {
+			t.Errorf("%s: %v", d.Name, err)
+		}
+	}
+	if got := b.logins[len(b.logins)-1]; got != "sw099 few" {
+		t.Errorf("the last login is %q, want the account that only few know to be tried to the end", got)
+	}
+}

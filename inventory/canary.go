@@ -24,7 +24,8 @@ const (
 //
 // A rejection where the credential worked before makes all others wait again for
 // one login, alone: accepted, the fault is that one device's; rejected, the
-// account's, and the credential is stopped. So one device with an account of its
+// account's, and the credential is stopped. Five new devices in a row that reject
+// it do the same. So one device with an account of its
 // own gone wrong does not cost the whole night, and a changed password touches
 // two devices.
 type gate struct {
@@ -36,6 +37,7 @@ type gate struct {
 	released bool // it was doubtful, and a login has been accepted that is not stored yet
 	testing  *int // the login that is out, alone; nil: none, or it is silent
 	rejected []int64
+	streak   int           // rejections in a row by devices that it never worked at
 	wake     chan struct{} // closed and replaced when any of the above changes
 }
 
@@ -84,6 +86,7 @@ func (g *gate) enter(ctx context.Context) (alone *int, err error) {
 func (g *gate) passed() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.streak = 0
 	if g.stopped || g.proved {
 		return
 	}
@@ -92,18 +95,33 @@ func (g *gate) passed() {
 	g.tell()
 }
 
-// judge takes what a login said, before it is stored. stop is true where the
-// credential has to be stopped now, release where it was stopped and works.
-func (g *gate) judge(v verdict, device int64, workedBefore bool) (stop, release bool) {
+// streakMax is how many new devices in a row may reject a credential that others
+// let in, before it is the account that is doubted.
+const streakMax = 5
+
+// judge takes what a login said, before it is stored. own is true where a
+// rejection may well be the device's own matter: another credential may be meant
+// for it. stop is true where the credential has to be stopped now, release where
+// it was stopped and works.
+func (g *gate) judge(v verdict, device int64, workedBefore, own bool) (stop, release bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch v {
 	case accepted:
+		g.streak = 0
 		release = g.doubtful || g.released
 		g.proved, g.doubtful, g.released, g.rejected = true, false, false, nil
 	case rejected:
-		if g.proved && !workedBefore || g.stopped {
-			return false, false // that device's own matter, or told already
+		if g.stopped {
+			return false, false // told already
+		}
+		if g.proved && !workedBefore {
+			if !own {
+				g.streak++
+			}
+			if g.streak < streakMax {
+				return false, false
+			}
 		}
 		g.proved = false
 		if !slices.Contains(g.rejected, device) {

@@ -23,6 +23,7 @@ type login struct {
 	steps []collector.StepTime
 	out   *flight
 	in    func() // is called when the device has let the login in that is under way
+	more  bool   // there is another credential to try
 	again bool   // a secret was changed under way, and both were rejected
 }
 
@@ -45,13 +46,14 @@ func (l *login) open(ctx context.Context, id int64) (*Session, error) {
 		return nil, l.settleMissing(ctx, err)
 	}
 	for i, c := range try {
+		l.more = i < len(try)-1
 		var s *Session
 		s, err = l.one(ctx, c)
 		switch kind := collector.KindOf(err); {
 		case err == nil:
 			return s, nil
 		case l.again: // those were two
-		case (kind == collector.ErrLoginRejected || kind == collector.ErrCredentialStopped) && i < len(try)-1:
+		case (kind == collector.ErrLoginRejected || kind == collector.ErrCredentialStopped) && l.more:
 			continue
 		}
 		break
@@ -234,7 +236,7 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 	case in, errors.Is(failed, collector.ErrEnableRejected):
 		v = accepted // the account works; its enable secret, or the shell, does not
 	}
-	stop, release := g.judge(v, dev.ID, dev.SSHCredential == c.Name)
+	stop, release := g.judge(v, dev.ID, dev.SSHCredential == c.Name, l.more)
 	// What the device saw is kept even where the run is being stopped.
 	store := context.WithoutCancel(ctx)
 	err := l.a.o.Store.Update(store, func(tx Tx) error {
