@@ -48,6 +48,12 @@ func (g *gate) asks() bool {
 	return !g.proved && !g.stopped
 }
 
+func (g *gate) isStopped() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stopped
+}
+
 // silentTester is how long all others wait for one login. After that the next
 // one is alone: a device that is silent says nothing of a credential.
 const silentTester = 3 * time.Second

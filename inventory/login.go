@@ -22,9 +22,11 @@ type login struct {
 	st    standing
 	steps []collector.StepTime
 	out   *flight
-	in    func() // is called when the device has let the login in that is under way
-	more  bool   // there is another credential to try
-	again bool   // a secret was changed under way, and both were rejected
+	// mayLogIn waits until the password may go out.
+	mayLogIn func(ctx context.Context) error
+	in       func() // is called when the device has let the login in that is under way
+	more     bool   // there is another credential to try
+	again    bool   // a secret was changed under way, and both were rejected
 }
 
 // open tries the credentials that may be tried, until one is accepted or
@@ -98,10 +100,25 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 		return nil, err
 	}
 
+	l.mayLogIn = func(ctx context.Context) (err error) {
+		if l.out, err = l.a.flights.start(ctx, c.Name); err != nil || alone != nil || !g.asks() && !g.isStopped() {
+			return err
+		}
+		// It has come into doubt since this one was called.
+		l.out.end(false)
+		if alone, err = g.enter(ctx); err != nil {
+			return err
+		}
+		l.out, err = l.a.flights.start(ctx, c.Name)
+		return err
+	}
 	// A device that has let the login in goes on without the others waiting.
 	in := false
 	l.in = func() { in = true; g.passed(); l.out.end(true) }
 	s, rej, err := l.dial(ctx, c)
+	if errors.Is(err, collector.ErrCredentialStopped) {
+		return nil, l.stopped(c)
+	}
 	if isRejection(err) && rej > 0 {
 		// The secret may have been changed since it was read.
 		if again, e := l.a.o.Network().resolve(ctx, c.Name); e == nil && l.a.digest(again) != c.digest {
@@ -161,12 +178,11 @@ func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
 	o := l.o
 	l.out = nil
 	defer func() { l.out.end(false) }()
-	o.MayLogIn = func(ctx context.Context) (err error) {
+	o.MayLogIn = func(ctx context.Context) error {
 		if inside { // a further connection of the session, with what worked a moment ago
 			return nil
 		}
-		l.out, err = l.a.flights.start(ctx, c.Name)
-		return err
+		return l.mayLogIn(ctx)
 	}
 	o.Attempt = func(method string, accepted bool) {
 		switch {
