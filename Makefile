@@ -13,7 +13,7 @@ FUZZTIME ?= 20s
 
 export CGO_ENABLED = 1
 
-.PHONY: help build demo test race lint lint-install bench fuzz e2e clean
+.PHONY: help build demo test race lint lint-install bench fuzz e2e crash clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 e2e: build ## end to end against real routers (root; needs ../shared/tools)
 	.ci/e2e ./muster
+
+crash: build ## SIGKILL in 50 rounds of backups, traced from outside (root; needs ../shared/tools)
+	.ci/crash ./muster
 
 clean: ## what was built
 	rm -f muster
