@@ -209,7 +209,7 @@ func (d *decoder) like(n node, find func(string) (node, bool)) (node, bool) {
 	}
 	for _, p := range parent.pairs {
 		own := p.key == "like" || p.key == "evidence" // trust is not taken over
-		if !own && n.get(p.key).kind == isNothing {
+		if !own && !n.has(p.key) {
 			merged.pairs = append(merged.pairs, pair{key: p.key, value: p.value.placeless()})
 		}
 	}

@@ -3,6 +3,7 @@ package platform
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,6 +46,11 @@ type pair struct {
 	line  int
 	col   int
 	value node
+}
+
+// has reports whether a mapping has the key, be it with nothing.
+func (n node) has(key string) bool {
+	return slices.ContainsFunc(n.pairs, func(p pair) bool { return p.key == key })
 }
 
 // placeless is n without its places: they are those of another file.
