@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"time"
+
+	"github.com/mattn/go-sqlite3"
 )
 
 const (
@@ -99,7 +101,7 @@ func (s *Store) batch(first *request) (next *request) {
 	// Not the context of any request: a batch belongs to all of them.
 	tx, err := s.w.BeginTx(context.Background(), nil)
 	if err != nil {
-		first.err = fmt.Errorf("write to %s: %w", dbName, err)
+		first.err = s.unwritten(err)
 		close(first.done)
 		return nil
 	}
@@ -127,7 +129,7 @@ collect:
 	}
 	for _, r := range ran {
 		if whole != nil && r.err == nil {
-			r.err = fmt.Errorf("write to %s: %w", dbName, whole)
+			r.err = s.unwritten(whole)
 		}
 	}
 	if whole != nil {
@@ -138,6 +140,23 @@ collect:
 		close(r.done)
 	}
 	return next
+}
+
+// unwritten says why a batch was not stored, and what helps where that is known.
+// The next write tries again.
+func (s *Store) unwritten(err error) error {
+	mend := ""
+	if e, ok := errors.AsType[sqlite3.Error](err); ok {
+		switch e.Code {
+		case sqlite3.ErrFull:
+			mend = ". Make room on the disk of " + s.dir + "; muster goes on by itself"
+		case sqlite3.ErrReadonly, sqlite3.ErrPerm, sqlite3.ErrCantOpen:
+			mend = ". Let muster write in " + s.dir + "; it goes on by itself"
+		case sqlite3.ErrIoErr:
+			mend = ". Look at the disk of " + s.dir + " and its free room, then run muster verify"
+		}
+	}
+	return fmt.Errorf("write to %s: %w%s", dbName, err, mend)
 }
 
 // part runs one request under a savepoint of its own. Its result is an error of

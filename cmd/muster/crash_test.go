@@ -110,6 +110,11 @@ func TestCrashLosesNothingAcknowledged(t *testing.T) {
 }
 
 func newCrashHouse(t *testing.T, devices int) *crashHouse {
+	return newCrashHouseIn(t, devices, func(string) {})
+}
+
+// newCrashHouseIn lets prepare make the data directory.
+func newCrashHouseIn(t *testing.T, devices int, prepare func(dir string)) *crashHouse {
 	bin, fleet := os.Getenv("MUSTER_BIN"), os.Getenv("SSHFLEET")
 	if bin == "" || fleet == "" {
 		t.Skip("NOT RUN: crashes, MUSTER_BIN and SSHFLEET are not set; .ci/crash sets them")
@@ -119,6 +124,7 @@ func newCrashHouse(t *testing.T, devices int) *crashHouse {
 	}
 	h := &crashHouse{t: t, bin: bin, dir: filepath.Join(t.TempDir(), "d"), hook: newCrashHook(t),
 		acked: map[string]map[int]string{}, alerts: map[int64]alert.Alert{}, open: map[int64]bool{}}
+	prepare(h.dir)
 	config := h.dir + ".yaml"
 	h.args = []string{"--dir", h.dir, "--config", config, "--key", h.dir + ".key"}
 	text := fmt.Sprintf(`timezone: UTC
