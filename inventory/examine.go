@@ -190,7 +190,8 @@ func chassisFacts(have []platform.Fact, components []snmp.Component) []platform.
 
 // tableOf says to which of our tables an SNMP step belongs; "": to none.
 func tableOf(step collector.Step) string {
-	for _, t := range [][2]string{{"if", "interfaces"}, {"ip", "addresses"}, {"ent", "components"}, {"lldp", "neighbors"}, {"dot1q", "vlans"}} {
+	for _, t := range [][2]string{{"if", "interfaces"}, {"ip", "addresses"}, {"ent", "components"}, {"lldp", "neighbors"}, {"cdp", "neighbors"},
+		{"dot1q", "vlans"}, {"ieee8021Q", "vlans"}, {"vtp", "vlans"}} {
 		if strings.HasPrefix(string(step), t[0]) {
 			return t[1]
 		}
@@ -388,11 +389,14 @@ func (d *Discovery) prove(ctx context.Context, run *Run, dev Device) (m platform
 	if def != nil {
 		texts := map[string][]byte{}
 		for _, part := range def.Parts {
-			if text, ok := heard.said[part.Source]; ok && part.Via != platform.ViaFile {
+			if text, ok := heard.answer(part.Source); ok && part.Via != platform.ViaFile {
 				texts[part.Name] = text
 			}
 		}
 		f.facts = def.TextFacts(texts)
+		if strings.EqualFold(f.hostname, def.Name) {
+			f.hostname = "" // the prompt names the program ("bird>"), not the device
+		}
 	}
 	return m, f, nil
 }
@@ -402,6 +406,20 @@ func (d *Discovery) prove(ctx context.Context, run *Run, dev Device) (m platform
 type listener struct {
 	platform.Talker
 	said map[string][]byte
+}
+
+// answer is what was answered to a command, or to the same one in its other form:
+// from the shell of the host ("/usr/sbin/birdc show status") or in the program.
+func (l *listener) answer(command string) ([]byte, bool) {
+	if text, ok := l.said[command]; ok {
+		return text, true
+	}
+	for said, text := range l.said {
+		if strings.HasSuffix(command, "/birdc "+said) || said == "vtysh -c '"+command+"'" {
+			return text, true
+		}
+	}
+	return nil, false
 }
 
 // Run implements platform.Talker.

@@ -36,8 +36,9 @@ func (s *Session) components() []Component {
 	return list
 }
 
-// vlans makes rows of dot1qVlanStaticTable, or of its successor where that is all
-// there is.
+// vlans makes rows of all tables that tell VLANs. Names are the static table's, or
+// its successor's or CISCO-VTP-MIB's where it has none; dot1qVlanCurrentTable adds
+// the VLANs that were learned.
 func (s *Session) vlans() []VLAN {
 	names := map[int32]string{}
 	note := func(index, name string) {
@@ -48,11 +49,19 @@ func (s *Session) vlans() []VLAN {
 	s.eachText(vlanColumns[0], note)
 	s.eachNumber(vlanColumns[1], func(i string, _ int64) { note(i, "") })
 
+	last := func(index string) string { return index[strings.LastIndexByte(index, '.')+1:] }
 	if len(names) == 0 {
-		s.eachText(ieeeVLANColumns[0], func(i, name string) {
-			_, vlan, _ := strings.Cut(i, ".") // ieee8021QBridgeVlanStaticComponentId, …VlanIndex
-			note(vlan, name)
-		})
+		// ieee8021QBridgeVlanStaticComponentId, …VlanIndex
+		s.eachText(ieeeVLANColumns[0], func(i, name string) { note(last(i), name) })
+	}
+	if len(names) == 0 {
+		// managementDomainIndex, vtpVlanIndex
+		s.eachNumber(vtpColumns[0], func(i string, _ int64) { note(last(i), "") })
+		s.eachText(vtpColumns[1], func(i, name string) { note(last(i), name) })
+	}
+	for _, c := range vlanNowColumns {
+		// dot1qVlanTimeMark, dot1qVlanIndex: one VLAN may have rows of several times
+		s.eachNumber(c, func(i string, _ int64) { note(last(i), "") })
 	}
 
 	list := make([]VLAN, 0, len(names))

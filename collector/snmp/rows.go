@@ -62,20 +62,20 @@ type Component struct {
 	Software string `json:"software,omitempty"`
 }
 
-// Neighbor is one row of LLDP-MIB::lldpRemTable (IEEE 802.1AB), or of another
-// discovery protocol later.
+// Neighbor is one row of LLDP-MIB::lldpRemTable (IEEE 802.1AB) or of
+// CISCO-CDP-MIB::cdpCacheTable. Both protocols on one link are two rows.
 type Neighbor struct {
-	Protocol        string `json:"protocol"` // "lldp"
+	Protocol        string `json:"protocol"` // "lldp", "cdp"
 	LocalIfIndex    int32  `json:"local_if_index,omitempty"`
-	LocalPort       string `json:"local_port,omitempty"` // ifName of the local interface, else what LLDP calls it
-	RemoteSysName   string `json:"remote_sys_name,omitempty"`
-	RemotePort      string `json:"remote_port,omitempty"` // remote port id, or its description where the id is a MAC
-	RemoteChassisID string `json:"remote_chassis_id,omitempty"`
-	RemoteSysDescr  string `json:"remote_sys_descr,omitempty"`
+	LocalPort       string `json:"local_port,omitempty"`        // ifName of the local interface, else what LLDP calls it
+	RemoteSysName   string `json:"remote_sys_name,omitempty"`   // CDP: the device ID without serial number; of one without name, its address
+	RemotePort      string `json:"remote_port,omitempty"`       // remote port id, or its description where the id is a MAC
+	RemoteChassisID string `json:"remote_chassis_id,omitempty"` // CDP: the serial number or MAC in the device ID
+	RemoteSysDescr  string `json:"remote_sys_descr,omitempty"`  // CDP: cdpCachePlatform, cdpCacheVersion
 }
 
-// VLAN is a row of Q-BRIDGE-MIB::dot1qVlanStaticTable, or of its successor in
-// IEEE8021-Q-BRIDGE-MIB.
+// VLAN is a row of Q-BRIDGE-MIB::dot1qVlanStaticTable or dot1qVlanCurrentTable,
+// of their successor in IEEE8021-Q-BRIDGE-MIB, or of CISCO-VTP-MIB::vtpVlanTable.
 type VLAN struct {
 	ID   int    `json:"id"` // 1…4094
 	Name string `json:"name,omitempty"`

@@ -42,6 +42,9 @@ const (
 	oidBasePort      = ".1.3.6.1.2.1.17.1.4.1"        // BRIDGE-MIB
 	oidVLANStatic    = ".1.3.6.1.2.1.17.7.1.4.3.1"    // Q-BRIDGE-MIB (RFC 4363)
 	oidIEEEVLAN      = ".1.3.111.2.802.1.1.4.1.4.3.1" // IEEE8021-Q-BRIDGE-MIB, its successor
+	oidVLANCurrent   = ".1.3.6.1.2.1.17.7.1.4.2.1"    // Q-BRIDGE-MIB
+	oidVTPVLAN       = ".1.3.6.1.4.1.9.9.46.1.3.1.1"  // CISCO-VTP-MIB: IOS has no Q-BRIDGE-MIB
+	oidCDPCache      = ".1.3.6.1.4.1.9.9.23.1.2.1.1"  // CISCO-CDP-MIB
 )
 
 var (
@@ -51,7 +54,8 @@ var (
 
 	// What may be missing, looked for before any table is walked.
 	looseScalars = []string{oidChassisIDType, oidChassisID, oidIfNumber, oidBaseAddress}
-	entries      = []string{oidIfEntry, oidIfXEntry, oidIPAddrEntry, oidIPAddress, oidIPv6Addr, oidPhysical, oidRemEntry, oidVLANStatic, oidIEEEVLAN}
+	entries      = []string{oidIfEntry, oidIfXEntry, oidIPAddrEntry, oidIPAddress, oidIPv6Addr, oidPhysical, oidRemEntry, oidVLANStatic, oidIEEEVLAN,
+		oidVLANCurrent, oidVTPVLAN, oidCDPCache}
 )
 
 // columnsOf lists columns of one table.
@@ -71,11 +75,14 @@ var (
 	prefixColumns    = columnsOf("ipAddressPrefixTable", oidIPPrefix, 5)     // ipAddressPrefixOrigin: the index is what is wanted
 	ipv6AddrColumns  = columnsOf("ipv6AddrTable", oidIPv6Addr, 2)            // ipv6AddrPfxLength
 	physicalColumns  = columnsOf("entPhysicalTable", oidPhysical, 2, 4, 5, 7, 9, 10, 11, 13)
-	remColumns       = columnsOf("lldpRemTable", oidRemEntry, 4, 5, 6, 7, 8, 9, 10) // lldpRemChassisIdSubtype … lldpRemSysDesc
-	locPortColumns   = columnsOf("lldpLocPortTable", oidLocPort, 2, 3, 4)           // lldpLocPortIdSubtype, …Id, …Desc
-	basePortColumns  = columnsOf("dot1dBasePortTable", oidBasePort, 2)              // dot1dBasePortIfIndex
-	vlanColumns      = columnsOf("dot1qVlanStaticTable", oidVLANStatic, 1, 5)       // dot1qVlanStaticName, …RowStatus
-	ieeeVLANColumns  = columnsOf("ieee8021QBridgeVlanStaticTable", oidIEEEVLAN, 3)  // ieee8021QBridgeVlanStaticName
+	remColumns       = columnsOf("lldpRemTable", oidRemEntry, 4, 5, 6, 7, 8, 9, 10)  // lldpRemChassisIdSubtype … lldpRemSysDesc
+	locPortColumns   = columnsOf("lldpLocPortTable", oidLocPort, 2, 3, 4)            // lldpLocPortIdSubtype, …Id, …Desc
+	basePortColumns  = columnsOf("dot1dBasePortTable", oidBasePort, 2)               // dot1dBasePortIfIndex
+	vlanColumns      = columnsOf("dot1qVlanStaticTable", oidVLANStatic, 1, 5)        // dot1qVlanStaticName, …RowStatus
+	ieeeVLANColumns  = columnsOf("ieee8021QBridgeVlanStaticTable", oidIEEEVLAN, 3)   // ieee8021QBridgeVlanStaticName
+	vlanNowColumns   = columnsOf("dot1qVlanCurrentTable", oidVLANCurrent, 3, 6)      // dot1qVlanFdbId, …Status
+	vtpColumns       = columnsOf("vtpVlanTable", oidVTPVLAN, 2, 4)                   // vtpVlanState, …Name
+	cdpColumns       = columnsOf("cdpCacheTable", oidCDPCache, 3, 4, 5, 6, 7, 8, 17) // cdpCacheAddressType … cdpCachePlatform, …SysName
 )
 
 // Read reads all standard tables. It fails only when nothing could be read;
@@ -102,11 +109,12 @@ func (s *Session) Read(ctx context.Context) (Reading, error) {
 	ifNumber, _ := s.scalarNumber("interfaces", oidIfNumber)
 	walk(int(min(max(ifNumber, 0), mostRows)), ifColumns, ifXColumns)
 	walk(0, physicalColumns)
-	walk(0, ipAddrColumns, ipAddressColumns, ipv6AddrColumns, vlanColumns, ieeeVLANColumns)
+	walk(0, ipAddrColumns, ipAddressColumns, ipv6AddrColumns, vlanColumns, ieeeVLANColumns, vlanNowColumns, vtpColumns)
 	if s.lacksPrefix() {
 		s.walk(bounded, prefixColumns, 0)
 	}
 	walk(0, remColumns)
+	walk(0, cdpColumns)
 	if present[oidRemEntry] {
 		s.walk(bounded, slices.Concat(locPortColumns, basePortColumns), 0)
 	}
@@ -115,7 +123,7 @@ func (s *Session) Read(ctx context.Context) (Reading, error) {
 	r.Interfaces = s.interfaces()
 	r.Addresses = s.addresses()
 	r.Components = s.components()
-	r.Neighbors = s.neighbors(r.Interfaces)
+	r.Neighbors = append(s.neighbors(r.Interfaces), s.cdpNeighbors(r.Interfaces)...)
 	r.VLANs = s.vlans()
 	r.BaseMAC = ownMAC(s.scalarBytes("dot1dBase", oidBaseAddress))
 	subtype, _ := s.scalarNumber("lldpLocalSystemData", oidChassisIDType)
