@@ -84,6 +84,17 @@ func (s *Store) LastEvent(ctx context.Context) (int64, error) {
 	return id, nil
 }
 
+// NewestEvent returns the latest time of the newest events, zero where there was
+// none yet.
+func (s *Store) NewestEvent(ctx context.Context) (time.Time, error) {
+	const query = `SELECT max(at) FROM (SELECT at FROM event ORDER BY id DESC LIMIT 100)`
+	var at sql.NullInt64
+	if err := s.read.QueryRowContext(ctx, query).Scan(&at); err != nil {
+		return time.Time{}, fmt.Errorf("read the newest event: %w", err)
+	}
+	return fromMsOrNull(at), nil
+}
+
 // WaitEvents returns when there is an event after the one with the id after. It
 // ends with ctx, and with ErrClosed when the store is closed.
 func (s *Store) WaitEvents(ctx context.Context, after int64) error {

@@ -125,6 +125,7 @@ func (f Faults) Error() string { return errors.Join(f...).Error() }
 type App struct {
 	o   Options
 	log *slog.Logger
+	key secret.Found
 
 	store     *store.Store
 	settings  atomic.Pointer[settings.Settings]
@@ -168,7 +169,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{o: o, log: slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: o.Log}))}
+	a := &App{o: o, key: found, log: slog.New(slog.NewTextHandler(o.Stderr, &slog.HandlerOptions{Level: o.Log}))}
 	if a.store, err = store.Open(o.Dir, found.Key, store.Options{Log: a.log, Now: o.Now}); err != nil {
 		return nil, asUsage(err)
 	}

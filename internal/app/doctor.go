@@ -10,7 +10,6 @@ import (
 	"muster/collector"
 	"muster/collector/cli"
 	"muster/collector/snmp"
-	"muster/internal/api"
 	"muster/inventory"
 	"muster/inventory/platform"
 )
@@ -130,44 +129,4 @@ func (a *App) agent(ctx context.Context, t collector.Target, each func(collector
 		each(collector.StepTime{Step: f.Step, Kind: f.Kind, Seen: f.Seen, Do: f.Do})
 	}
 	each(collector.StepTime{Step: "tables", TookMs: time.Since(begun).Milliseconds(), Detail: strings.Join([]string{counted(len(r.Interfaces), "interface"), counted(len(r.Addresses), "address"), counted(len(r.Components), "component"), counted(len(r.Neighbors), "neighbor")}, ", ")})
-}
-
-// Examine checks the installation.
-func (a *App) Examine(ctx context.Context) []api.Finding {
-	var out []api.Finding
-	add := func(check, seen string, err error, do string) {
-		f := api.Finding{Check: check, Good: err == nil, Seen: seen}
-		if err != nil {
-			f.Seen, f.Do = err.Error(), do
-		}
-		out = append(out, f)
-	}
-	add("directory", a.o.Dir+" is held by this process", nil, "")
-	_, err := a.store.LastEvent(ctx)
-	add("database", "answers", err, "muster verify tells more")
-	set := a.settings.Load()
-	add("settings", fmt.Sprintf("%s: %s, %s, %s", a.o.Config, counted(len(set.Scopes), "scope"), counted(len(set.Credentials), "credential"), counted(len(set.Receivers), "receiver")), nil, "")
-	for _, c := range set.Credentials {
-		_, err = a.network.Load().Credential(ctx, c.Name)
-		add("credential", c.Name+" has its secrets", err, "muster secret set NAME, or mend what muster.yaml refers to")
-	}
-	for _, r := range set.Receivers {
-		_, err = a.receiver(ctx, r)
-		add("receiver", r.Name+" has its secrets", err, "Then try it: muster receiver test "+r.Name)
-	}
-	add("platforms", counted(len(a.platforms.Load().All()), "definition"), nil, "")
-	now := a.o.Now()
-	if now.Year() < 2026 {
-		add("clock", "", fmt.Errorf("the clock says %s", now.Format(time.RFC3339)), "set the clock: SNMPv3 and all times hang on it")
-	} else {
-		add("clock", now.Format(time.RFC3339), nil, "")
-	}
-	next, err := a.Next(ctx)
-	if err != nil {
-		add("schedules", "", err, "muster verify tells more")
-	}
-	for _, n := range next {
-		add("schedule", n.Job+" is due "+n.At.Format("2006-01-02 15:04 MST"), nil, "")
-	}
-	return out
 }
