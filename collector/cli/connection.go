@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -83,17 +84,18 @@ func (c *connection) connect(ctx context.Context) error {
 	done := c.j.begin(collector.StepConnect, c.t.Addr.String())
 	dctx, cancel := context.WithTimeoutCause(ctx, c.lim.Connect, collector.ErrTimedOut)
 	defer cancel()
-	var d net.Dialer
-	if c.t.Source.IsValid() {
-		d.LocalAddr = &net.TCPAddr{IP: c.t.Source.AsSlice(), Zone: c.t.Source.Zone()}
-	}
-	nc, err := d.DialContext(dctx, "tcp", c.t.Addr.String())
+	nc, err := c.dialer()(dctx, c.t.Addr)
 	if err == nil {
 		c.nc = &link{Conn: nc}
 		done(nil)
 		return nil
 	}
+	var ofJump *collector.Error
 	switch {
+	case errors.As(err, &ofJump):
+		named := *ofJump
+		named.Device = c.t.Device
+		err = &named
 	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), collector.ErrTimedOut):
 		err = context.Cause(ctx)
 	case dctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT):
@@ -111,6 +113,20 @@ func (c *connection) connect(ctx context.Context) error {
 	}
 	done(err)
 	return err
+}
+
+// dialer is the way to the device: through its jump host, or directly.
+func (c *connection) dialer() func(context.Context, netip.AddrPort) (net.Conn, error) {
+	if c.o.Dial != nil {
+		return c.o.Dial
+	}
+	var d net.Dialer
+	if c.t.Source.IsValid() {
+		d.LocalAddr = &net.TCPAddr{IP: c.t.Source.AsSlice(), Zone: c.t.Source.Zone()}
+	}
+	return func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+		return d.DialContext(ctx, "tcp", to.String())
+	}
 }
 
 // phase is one of the two steps that the library's handshake runs through in a
@@ -324,6 +340,11 @@ func (c *connection) credential() string { return collector.Escape(c.t.Credentia
 // password that they were given.
 func (c *connection) fail(step collector.Step, kind collector.Kind, seen []byte, do string, cause error) *collector.Error {
 	cr := c.t.Credential
+	if kind == collector.ErrClosed && c.nc != nil {
+		if way, ok := c.nc.Conn.(*tunnel); ok && !way.j.Alive() {
+			do = way.j.endedDo()
+		}
+	}
 	return &collector.Error{
 		Device: c.t.Device, Addr: c.t.Addr, Step: step, Kind: kind, Do: do, Cause: cause,
 		Seen: collector.Seen(seen, cr.Password, cr.Enable, cr.Passphrase),

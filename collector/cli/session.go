@@ -17,6 +17,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +48,8 @@ type Options struct {
 	// refusal; the kind of the error tells it apart. It is called from the goroutine
 	// that called Open, Exec or File.
 	Attempt func(method string, accepted bool)
+	// Dial connects to the device, see [Jump.Dial]; nil: directly.
+	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 	// Shown is called with every key that the device proved to have, before it is
 	// held against the pinned ones; a refused one is known only from here.
 	Shown func(key collector.HostKey)
