@@ -70,11 +70,18 @@ func ParseApproval(approval string, age time.Duration) ApprovalPolicy {
 
 // Session is what a backup needs of an open session; *inventory.Session is one.
 type Session interface {
-	platform.Talker
+	reader
 	Steps() []collector.StepTime
 	Negotiated() cli.Negotiated
 	Method() string
 	Close() error
+}
+
+// reader is what the reading of parts needs of a session.
+type reader interface {
+	platform.Talker
+	// Switch sends a command behind which the prompt may be another one.
+	Switch(ctx context.Context, command string) error
 }
 
 // rules is what backup asks of a platform; *platform.Definition is the real one.
@@ -86,6 +93,8 @@ type rules interface {
 	SavedForm(running, startup []byte) (r, s []byte, known bool)
 	TextFacts(texts map[string][]byte) []platform.Fact
 	Volatile(raw []byte) []platform.Fact
+	Waiting(texts map[string][]byte) (says []string, known bool)
+	WaitingParts() []string
 	// Spec is the part of a definition that is data.
 	Spec() *platform.Definition
 }

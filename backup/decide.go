@@ -108,13 +108,13 @@ func (b *Backups) pick(ctx context.Context, dev inventory.Device, version int) (
 }
 
 // redrift commits a decision with what it changes of the drift. Of `unsaved`
-// it says nothing: no text was read.
+// and `pending` it says nothing: no text was read.
 func (b *Backups) redrift(ctx context.Context, dev inventory.Device, stand Ground, commit Commit) error {
 	rules, newest, err := b.newestToday(ctx, dev, stand)
 	if err != nil {
 		return err
 	}
-	if err := b.drift(ctx, dev, rules, stand, &commit, newest, nil, nil); err != nil {
+	if err := b.drift(ctx, dev, rules, stand, &commit, newest, nil); err != nil {
 		return err
 	}
 	return b.store.CommitBackup(ctx, commit)
@@ -177,8 +177,7 @@ func (b *Backups) accept(ctx context.Context, dev inventory.Device, who string) 
 		commit.Version.FromCapture = c.ID
 	}
 	commit.Events = append(commit.Events, b.backupEvent(dev, at, result))
-	running, startup := savedTexts(c.Texts)
-	if err := b.drift(ctx, dev, rules, stand, &commit, newest(previous, commit.Version), running, startup); err != nil {
+	if err := b.drift(ctx, dev, rules, stand, &commit, newest(previous, commit.Version), &c); err != nil {
 		return Result{}, err
 	}
 	return result, b.store.CommitBackup(ctx, commit)
@@ -247,7 +246,7 @@ func (b *Backups) Purge(ctx context.Context, device int64, version int, who stri
 		err = b.redrift(ctx, dev, stand, Commit{At: b.o.Now(), DeviceID: dev.ID})
 	default: // nothing is left that could differ
 		commit := Commit{At: b.o.Now(), DeviceID: dev.ID}
-		for _, kind := range []DriftKind{DriftChanged, DriftOffBaseline, DriftUnsaved} {
+		for _, kind := range []DriftKind{DriftChanged, DriftOffBaseline, DriftUnsaved, DriftPending} {
 			b.turn(dev, stand, &commit, kind, verdict{known: true})
 		}
 		err = b.store.CommitBackup(ctx, commit)
@@ -259,7 +258,8 @@ func (b *Backups) Purge(ctx context.Context, device int64, version int, who stri
 }
 
 // ApproveDue approves the newest versions to which nobody objected for as long
-// as the policy of their device says, and tells how many. Who approves an older
+// as the policy of their device says, and tells how many. While a change waits on
+// the device nothing is approved: it may roll back. Who approves an older
 // version while there is a newer one objects to that.
 func (b *Backups) ApproveDue(ctx context.Context, at time.Time) (int, error) {
 	devices, err := b.o.Devices(ctx)
@@ -270,15 +270,16 @@ func (b *Backups) ApproveDue(ctx context.Context, at time.Time) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("list drift: %w", err)
 	}
-	changed := map[int64]bool{}
+	changed, waits := map[int64]bool{}, map[int64]bool{}
 	for _, d := range open {
 		changed[d.DeviceID] = changed[d.DeviceID] || d.Kind == DriftChanged
+		waits[d.DeviceID] = waits[d.DeviceID] || d.Kind == DriftPending
 	}
 	n := 0
 	var failures []error
 	for _, dev := range devices {
 		policy := b.o.Approval(dev)
-		if !changed[dev.ID] || policy.Manual {
+		if !changed[dev.ID] || policy.Manual || waits[dev.ID] {
 			continue
 		}
 		stand, err := b.store.BackupGround(ctx, dev.ID)

@@ -18,9 +18,17 @@ import (
 
 // drift computes, for the version that will stand, whether it approves itself
 // and how the device then differs from how it should be, and puts what changes
-// into commit, with the events that tell of it. running and startup are the raw
-// texts of one capture; without them nothing is said of `unsaved`.
-func (b *Backups) drift(ctx context.Context, dev inventory.Device, rules rules, stand Ground, commit *Commit, now VersionTexts, running, startup []byte) error {
+// into commit, with the events that tell of it. Without a capture nothing is said
+// of `unsaved` and `pending`.
+func (b *Backups) drift(ctx context.Context, dev inventory.Device, rules rules, stand Ground, commit *Commit, now VersionTexts, c *Capture) error {
+	var unsaved, pending verdict
+	if c != nil {
+		running, startup := savedTexts(c.Texts)
+		unsaved = b.unsaved(rules, running, startup)
+		unsaved.message = fmt.Sprintf("the running config is not what the device boots with. See muster config diff %s --unsaved, then save it on the device", dev.Name)
+		pending = waiting(rules, c)
+		pending.message += fmt.Sprintf(". See muster config diff %s --pending, then commit, confirm or drop it on the device", dev.Name)
+	}
 	approved := stand.Approved
 	if n := len(commit.Approvals); n > 0 {
 		approved = commit.Approvals[n-1].Number
@@ -39,7 +47,7 @@ func (b *Backups) drift(ctx context.Context, dev inventory.Device, rules rules, 
 		switch {
 		case !changed.differs:
 			approve("same text")
-		case commit.Version != nil && b.o.Approval(dev) == (ApprovalPolicy{}):
+		case commit.Version != nil && !pending.differs && b.o.Approval(dev) == (ApprovalPolicy{}):
 			approve("at once")
 			changed = verdict{known: true}
 		}
@@ -60,13 +68,24 @@ func (b *Backups) drift(ctx context.Context, dev inventory.Device, rules rules, 
 		off.message = fmt.Sprintf("the configuration is not its baseline, version %d. See muster config diff %s --baseline", pinned, dev.Name)
 	}
 
-	unsaved := b.unsaved(rules, running, startup)
-	unsaved.message = fmt.Sprintf("the running config is not what the device boots with. See muster config diff %s --unsaved, then save it on the device", dev.Name)
-
 	b.turn(dev, stand, commit, DriftChanged, changed)
 	b.turn(dev, stand, commit, DriftOffBaseline, off)
 	b.turn(dev, stand, commit, DriftUnsaved, unsaved)
+	b.turn(dev, stand, commit, DriftPending, pending)
 	return nil
+}
+
+// waiting is what the parts that show it say of a change that waits. Its group is
+// what waits, whatever the minutes that are left: one thing on many devices.
+func waiting(rules rules, c *Capture) verdict {
+	says, known := rules.Waiting(c.read())
+	v := verdict{known: known, differs: len(says) > 0}
+	if v.differs {
+		v.message = strings.Join(says, "; ")
+		sum := sha256.Sum256([]byte(v.message))
+		v.group = hex.EncodeToString(sum[:8])
+	}
+	return v
 }
 
 // verdict is whether a device differs in one way. What is not known changes
@@ -107,6 +126,7 @@ func (b *Backups) turn(dev inventory.Device, stand Ground, commit *Commit, kind 
 var overMessage = map[DriftKind]string{
 	DriftChanged:     "the configuration is the approved one again",
 	DriftUnsaved:     "the running config is saved",
+	DriftPending:     "no change waits for a commit or its confirmation any more",
 	DriftOffBaseline: "the configuration is its baseline, or nothing is pinned any more",
 }
 
@@ -124,7 +144,7 @@ func (d OpenDrift) shown(device string, closed bool) Drift {
 }
 
 // differ holds the parts of two versions against each other. A part that one of
-// them lacks was not read there, and is no difference.
+// them lacks was not read there, and is no difference; a context is.
 func differ(was, now []VersionPart) verdict {
 	v := verdict{known: true}
 	v.added, v.removed, v.group = between(was, now)
@@ -149,6 +169,16 @@ func between(was, now []VersionPart) (added, removed int, group string) {
 		a, r := d.counts()
 		added, removed = added+a, removed+r
 		all = append(all, d)
+	}
+	for _, p := range came(was, now) {
+		d := newDifference(nil, p.Redacted)
+		a, _ := d.counts()
+		added, all = added+a, append(all, d)
+	}
+	for _, p := range gone(was, now) {
+		d := newDifference(p.Redacted, nil)
+		_, r := d.counts()
+		removed, all = removed+r, append(all, d)
 	}
 	return added, removed, fingerprint(all...)
 }

@@ -108,6 +108,16 @@ func (a *acme) TextFacts(texts map[string][]byte) []platform.Fact {
 
 func (a *acme) Volatile([]byte) []platform.Fact { return nil }
 
+func (a *acme) Waiting(texts map[string][]byte) (says []string, known bool) {
+	text, known := texts["daemons"]
+	if bytes.Contains(text, []byte("rollback in")) {
+		says = []string{"a commit waits for its confirmation"}
+	}
+	return says, known
+}
+
+func (a *acme) WaitingParts() []string { return []string{"daemons"} }
+
 // box is a device: what it answers to commands and files.
 type box struct {
 	mu      sync.Mutex
@@ -141,6 +151,11 @@ func (x *box) answer(ctx context.Context, source string) ([]byte, error) {
 func (x *box) Run(ctx context.Context, command string) (cli.Output, error) {
 	text, err := x.answer(ctx, command)
 	return cli.Output{Text: text, ExitStatus: -1}, err
+}
+
+func (x *box) Switch(ctx context.Context, command string) error {
+	_, err := x.answer(ctx, command)
+	return err
 }
 
 func (x *box) Exec(ctx context.Context, command string) (cli.Output, error) {

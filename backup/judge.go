@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"muster/collector"
@@ -101,6 +103,10 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 		}
 		previous = &v
 	}
+	if e := lost(rules, previous, &c.Capture); e != nil {
+		e.Device = dev.Name
+		return quarantined(result, stand, e), nil
+	}
 	if e := swapped(rules, dev.Name, previous, parts); e != nil {
 		return quarantined(result, stand, e), nil
 	}
@@ -111,8 +117,7 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 		result.Version = stand.Last + 1
 		commit.Version = newVersion(dev.ID, result.Version, c.TakenAt, reason, spec.Revision, previous, parts)
 	}
-	running, startup := savedTexts(c.Texts)
-	return result, b.drift(ctx, dev, rules, stand, commit, newest(previous, commit.Version), running, startup)
+	return result, b.drift(ctx, dev, rules, stand, commit, newest(previous, commit.Version), &c.Capture)
 }
 
 // allowWayBack takes the size of the last good text out of the judgement where a
@@ -139,19 +144,20 @@ func judge(rules rules, stand Ground, c *Capture) ([]platform.Proof, error) {
 		return nil, &collector.Error{Step: collector.StepJudge, Kind: collector.ErrImplausible,
 			Do: "The device printed nothing; check the rights of the account with muster doctor " + c.Device}
 	}
-	texts := map[string][]byte{}
-	for _, t := range c.Texts {
-		if t.Note == "" {
-			texts[t.Part] = t.Raw
-		}
-	}
+	texts := c.read()
 	for _, p := range rules.Spec().Parts {
-		text, there := texts[p.Name]
-		if p.Optional || there && (p.Role != platform.RoleExtra || !blank(text)) {
-			continue
+		readings, _, err := p.Readings(texts)
+		if err != nil {
+			return nil, err
 		}
-		return nil, &collector.Error{Step: collector.StepJudge, Kind: collector.ErrPartMissing,
-			Do: fmt.Sprintf("The device did not show part %q (%s)%s", p.Name, p.Source, noted(c.Texts, p.Name))}
+		for _, r := range readings {
+			text, there := texts[r.Name]
+			if p.Optional && r.Name == p.Name || there && (p.Role != platform.RoleExtra || !blank(text)) {
+				continue
+			}
+			return nil, &collector.Error{Step: collector.StepJudge, Kind: collector.ErrPartMissing,
+				Do: fmt.Sprintf("The device did not show part %q (%s)%s", r.Name, r.Source, noted(c.Texts, r.Name))}
+		}
 	}
 	proofs, err := rules.Judge(texts, stand.LastGoodSize)
 	if err != nil {
@@ -172,6 +178,27 @@ func judge(rules rules, stand Ground, c *Capture) ([]platform.Proof, error) {
 			Do: fmt.Sprintf("Platform %s is known from documents only, so a person has to look at the first capture", spec.Name)}
 	}
 	return proofs, nil
+}
+
+// lost finds a part that the newest version has, and of which nothing says any
+// more whether the device has it: the account may have lost a right.
+func lost(rules rules, previous *VersionTexts, c *Capture) *collector.Error {
+	if previous == nil {
+		return nil
+	}
+	texts := c.read()
+	for _, p := range rules.Spec().Parts {
+		if _, known, err := p.Readings(texts); known || err != nil {
+			continue
+		}
+		for _, was := range previous.Parts {
+			if p.Owns(was.Part) {
+				return &collector.Error{Step: collector.StepJudge, Kind: collector.ErrPartMissing,
+					Do: fmt.Sprintf("Part %q of version %d is not there: the device did not show part %q, which tells of it%s", was.Part, previous.Number, p.Deciding(), noted(c.Texts, p.Deciding()))}
+			}
+		}
+	}
+	return nil
 }
 
 // proved reports whether one of the proofs says that a text is whole: full
@@ -250,7 +277,40 @@ func compare(previous *VersionTexts, parts []VersionPart) (Reason, bool) {
 			reason = ReasonChanged
 		}
 	}
+	if len(gone(previous.Parts, parts)) > 0 {
+		return ReasonChanged, true
+	}
 	return reason, differs
+}
+
+// contextOf tells which part a text is of one context of; empty: of none.
+func contextOf(part string) string {
+	if name, _, one := strings.Cut(part, ":"); one {
+		return name
+	}
+	return ""
+}
+
+// gone are the texts of contexts that the device has no more. That it lists those
+// that it has was proved before.
+func gone(was, now []VersionPart) (all []VersionPart) {
+	for _, p := range was {
+		if contextOf(p.Part) != "" && !slices.ContainsFunc(now, func(n VersionPart) bool { return n.Part == p.Part }) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// came are the texts of contexts that are new on a device which had others: where
+// it had none, its contexts may only not have been read then.
+func came(was, now []VersionPart) (all []VersionPart) {
+	for _, p := range gone(now, was) {
+		if slices.ContainsFunc(was, func(w VersionPart) bool { return contextOf(w.Part) == contextOf(p.Part) }) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 func newVersion(device int64, number int, at time.Time, reason Reason, rules string, previous *VersionTexts, parts []VersionPart) *NewVersion {
@@ -344,13 +404,7 @@ func (b *Backups) handFacts(ctx context.Context, dev inventory.Device, rules rul
 	if b.o.Facts == nil {
 		return
 	}
-	texts := map[string][]byte{}
-	for _, t := range c.Texts {
-		if t.Note == "" {
-			texts[t.Part] = t.Raw
-		}
-	}
-	facts := append(rules.TextFacts(texts), rules.Volatile(c.running())...)
+	facts := append(rules.TextFacts(c.read()), rules.Volatile(c.running())...)
 	if len(facts) == 0 {
 		return
 	}

@@ -284,3 +284,39 @@ func (b *Backups) DiffUnsaved(ctx context.Context, w io.Writer, device int64) er
 	}
 	return d.writeTo(w, "startup\t"+c.TakenAt.UTC().Format(time.RFC3339), "running\t"+c.TakenAt.UTC().Format(time.RFC3339), remark, outwardLine)
 }
+
+// WritePending writes what the last good capture read of changes that wait for a
+// commit or its confirmation, redacted.
+func (b *Backups) WritePending(ctx context.Context, w io.Writer, device int64) error {
+	ground, err := b.store.BackupGround(ctx, device)
+	if err != nil {
+		return fmt.Errorf("read what stands: %w", err)
+	}
+	name := b.nameOf(ctx, device)
+	if ground.LastGood == 0 {
+		return fmt.Errorf("%s has no good backup yet. Take one: muster backup %s: %w", name, name, ErrNotStored)
+	}
+	c, err := b.store.CaptureTexts(ctx, ground.LastGood)
+	if err != nil {
+		return fmt.Errorf("read the newest capture: %w", err)
+	}
+	rules, ok := b.rules(c.Platform)
+	if !ok {
+		return fmt.Errorf("%s: platform %q has no definition any more; bring its file back (muster platform list)", name, c.Platform)
+	}
+	texts, shown := c.read(), false
+	for _, part := range rules.WaitingParts() {
+		text, ok := texts[part]
+		if !ok {
+			continue
+		}
+		shown = true
+		if _, err := fmt.Fprintf(w, "# %s at %s\n%s", part, c.TakenAt.UTC().Format(time.RFC3339), outwardLine(rules.Redact(text, b.key))); err != nil {
+			return err
+		}
+	}
+	if !shown {
+		return fmt.Errorf("%s: nothing on %s shows muster a change that waits: %w", name, c.Platform, ErrNotStored)
+	}
+	return nil
+}

@@ -75,6 +75,9 @@ func (b *Backups) trust(ctx context.Context, rules rules, stand Ground, c *Captu
 	if err != nil {
 		return fmt.Errorf("read version %d: %w", stand.Newest, err)
 	}
+	if e := lost(rules, &previous, c); e != nil {
+		return e
+	}
 	if e := swapped(rules, c.Device, &previous, derive(rules, b.key, c.Texts)); e != nil {
 		return e
 	}

@@ -117,27 +117,75 @@ func (b *Backups) read(ctx context.Context, run *inventory.Run, dev inventory.De
 // readParts reads the texts of a backup in the order of the definition. A
 // refusal of a part other than the running config is noted: whether the capture
 // can be trusted without it is judged later.
-func readParts(ctx context.Context, s platform.Talker, dev inventory.Device, rules rules, c *Capture, progress func(string)) error {
+func readParts(ctx context.Context, s reader, dev inventory.Device, rules rules, c *Capture, progress func(string)) error {
 	shell := !rules.Dialogue().ExecOnly
 	for _, p := range rules.Spec().Parts {
-		progress("command " + p.Name)
-		raw, err := readPart(ctx, s, dev, p, shell)
-		t := Text{Part: p.Name, Role: p.Role, Raw: raw}
+		readings, _, err := p.Readings(c.read())
 		if err != nil {
-			if p.Role == platform.RoleRunning && !p.Optional || !refusal(err) {
-				return fmt.Errorf("read part %s: %w", p.Name, err)
-			}
-			t.Raw, t.Note = nil, noteOf(err)
+			continue // the judgement finds the same and says it
 		}
-		c.Texts = append(c.Texts, t)
+		for _, r := range readings {
+			progress("command " + r.Name)
+			raw, err := readIn(ctx, s, dev, r, shell)
+			t := Text{Part: r.Name, Role: p.Role, Raw: raw}
+			if err != nil {
+				if p.Role == platform.RoleRunning && !p.Optional || !refusal(err) {
+					return fmt.Errorf("read part %s: %w", r.Name, err)
+				}
+				t.Raw, t.Note = nil, noteOf(err)
+			}
+			c.Texts = append(c.Texts, t)
+		}
+	}
+	return nil
+}
+
+// read is the texts that were read, by part.
+func (c *Capture) read() map[string][]byte {
+	texts := map[string][]byte{}
+	for _, t := range c.Texts {
+		if t.Note == "" {
+			texts[t.Part] = t.Raw
+		}
+	}
+	return texts
+}
+
+// readIn goes to where a text is read, reads it, and comes back. A session that
+// does not come back is lost: what is read after that would be of another context.
+func readIn(ctx context.Context, s reader, dev inventory.Device, r platform.Reading, shell bool) ([]byte, error) {
+	for i, command := range r.Before {
+		if err := s.Switch(ctx, command); err != nil {
+			if i > 0 && refusal(err) {
+				err = errors.Join(err, back(ctx, s, r))
+			}
+			return nil, err
+		}
+	}
+	raw, err := readPart(ctx, s, dev, r, shell)
+	if err != nil && !refusal(err) {
+		return nil, err
+	}
+	if lost := back(ctx, s, r); lost != nil {
+		return nil, lost
+	}
+	return raw, err
+}
+
+func back(ctx context.Context, s reader, r platform.Reading) error {
+	for _, command := range r.After {
+		if err := s.Switch(ctx, command); err != nil {
+			return &collector.Error{Step: collector.StepCommand, Kind: collector.ErrIncomplete, Cause: err,
+				Do: fmt.Sprintf("%q did not lead back from %s; run it by hand with the same account", command, r.Name)}
+		}
 	}
 	return nil
 }
 
 // readPart reads one part by its way. Where a device does not do exec requests
 // and there is a shell, the command goes there.
-func readPart(ctx context.Context, s platform.Talker, dev inventory.Device, p platform.Part, shell bool) ([]byte, error) {
-	switch p.Via {
+func readPart(ctx context.Context, s platform.Talker, dev inventory.Device, p platform.Reading, shell bool) ([]byte, error) {
+	switch p.Part.Via {
 	case platform.ViaFile:
 		return s.File(ctx, p.Source)
 	case platform.ViaExec:

@@ -39,6 +39,43 @@ func (s *Session) Run(ctx context.Context, command string) (Output, error) {
 	return out, err
 }
 
+// Switch sends a command that goes into another context of the device, behind
+// which the prompt may be another one: it is learned anew. After a refusal the
+// session is where it was.
+func (s *Session) Switch(ctx context.Context, command string) error {
+	if err := s.alive(); err != nil {
+		return s.halted(collector.StepCommand, err)
+	}
+	if s.con == nil {
+		return s.c.fail(collector.StepCommand, collector.ErrNoPrompt, nil, "Only a shell has contexts", nil)
+	}
+	return s.step(ctx, collector.StepPrompt, command, s.c.lim.Login, func(ctx context.Context) error {
+		s.con.drain()
+		s.atPrompt.Store(false)
+		s.con.t.expect(func(line, _ []byte) bool { return s.looksLikePrompt(line) })
+		if err := s.con.send(command); err != nil {
+			return err
+		}
+		_, end := s.con.wait(ctx, patience{silence: s.c.lim.Login, settle: s.settle}, func() verdict {
+			if s.con.lines != nil && s.looksLikePrompt(s.con.line) {
+				return atPrompt
+			}
+			return unfinished
+		})
+		if end != found {
+			return s.waitError(ctx, end, collector.StepPrompt)
+		}
+		said := bytes.Clone(s.con.lines)
+		if err := s.learnPrompt(ctx); err != nil {
+			return err
+		}
+		if i := bytes.IndexByte(said, '\n'); i >= 0 { // the echo
+			said = said[i+1:]
+		}
+		return s.refusal(collector.StepCommand, firstLines(said))
+	})
+}
+
 // ask sends a command and takes its answer. Refusals are failures of step.
 func (s *Session) ask(ctx context.Context, step collector.Step, command string) (Output, error) {
 	out := Output{ExitStatus: -1}
@@ -308,8 +345,11 @@ func (s *Session) refusal(step collector.Step, lines []byte) error {
 		line = bytes.TrimRight(line, "\n")
 		switch e := s.d.Errors; {
 		case matches(e.Denied, line):
-			return s.c.fail(step, collector.ErrRightsMissing, lines,
-				fmt.Sprintf("Give account %s the right to this command on %s", collector.Escape(s.c.t.Credential.User), s.c.name()), nil)
+			do := fmt.Sprintf("Give account %s the right to this command on %s", collector.Escape(s.c.t.Credential.User), s.c.name())
+			if e.Right != "" {
+				do += " (" + e.Right + ")"
+			}
+			return s.c.fail(step, collector.ErrRightsMissing, lines, do, nil)
 		case matches(e.Busy, line):
 			return s.c.fail(step, collector.ErrBusy, lines, "Try again when nobody else holds the configuration", nil)
 		case matches(e.Command, line):

@@ -24,6 +24,8 @@ var allowedCommands = compileWhole(
 	// RouterOS: what else follows export may write a file.
 	`/export(?: (?:show-sensitive|hide-sensitive))?`,
 	`/system (?:resource|routerboard|identity|package) print`,
+	`/system history print`,           // RouterOS: what safe mode would undo
+	`check pending-changes`,           // PAN-OS: yes or no
 	`nv config show(?: --color off)?`, // Cumulus NVUE; what else follows nv sets and applies
 	`export config to console`,        // Fireware: prints it; to anything else, it sends it away
 
@@ -47,6 +49,11 @@ var allowedCommands = compileWhole(
 	`no cli session paging enable`, // Onyx
 	`set session more off`,         // SAOS 10
 	`environment no more`,
+
+	// Into another context of the device and back, for this session only.
+	`changeto (?:system|context [\w.-]{1,64})`, // ASA
+	`switchto vdc [\w.-]{1,64}`,                // NX-OS
+	`switchback`,
 
 	// Coming and going.
 	`enable(?: \d{1,2})?`,

@@ -67,6 +67,12 @@ show running config
 exit
 quit
 logout
+changeto system
+changeto context dmz-1
+switchto vdc VDC_2
+switchback
+/system history print
+check pending-changes
 cat /etc/frr/daemons
 cat /etc/network/interfaces`, "\n") {
 		if !Allowed(c) {
@@ -107,6 +113,9 @@ func TestChangingCommandsAreRefused(t *testing.T) {
 		// files that are secrets or no files
 		"cat /etc/shadow", "cat /etc/shadow-", "cat /etc/../etc/shadow", "cat /root/.ssh/id_rsa", "cat /home/ops/.ssh/authorized_keys", "cat /etc/ssh/ssh_host_rsa_key",
 		"cat /dev/mem", "cat /proc/kcore", "cat /sys/power/state", "cat -n /etc/hosts", "cat etc/hosts", "cat /etc/*", "cat /etc/ssl/private/x.pem", "cat /etc/ssl/x.key", "cat ~/x", "cat /",
+		// into contexts, and nothing on the way
+		"changeto", "changeto context", "changeto context a b", "changeto context {name}", "changeto system config", "switchto vdc", "switchto vdc a reload", "switchback x",
+		"/system history print file=x", "/system history", "check", "check pending-changes x",
 		// tricks of the line
 		"", " show version", "show version ", "show  version", "show\tversion", "show version\x00", "show vers?", "show \x1b[A", "show x \\", "show x !$", "SHOW RUN\x07",
 		"show \u202eversion", "show “x”", "show 'x", "show \"x", strings.Repeat("show ", 100) + "x", "terminal length 0 | redirect x", "terminal length 99999999", "terminal length -1",

@@ -44,6 +44,7 @@ func (d *decoder) build(n node, origin string) *Definition {
 	d.volatile(n.get("volatile"), r)
 	d.secrets(n.get("secrets"), r)
 	d.unsaved(n.get("unsaved"), def)
+	d.pending(n.get("pending"), def)
 	d.factRules(n.get("facts"), def)
 	if len(d.faults) > before {
 		return nil
@@ -65,7 +66,6 @@ func (d *decoder) evidence(n node, def *Definition) {
 		def.Restorable.Text = d.oneOf(r.get("text"), r, "restorable.text", "yes", "partly", "no")
 		def.Restorable.Why = d.needText(r.get("why"), r, "restorable.why")
 	}
-	def.Pending = d.text(n.get("pending"), "pending")
 }
 
 var oidRE = regexp.MustCompile(`^[0-2](?:\.(?:0|[1-9]\d{0,9})){1,63}$`)
@@ -115,7 +115,7 @@ func (d *decoder) identify(n node, r *rules) {
 
 func (d *decoder) parts(n node, def *Definition) {
 	for _, it := range d.list(n) {
-		if !d.keys(it, "a part", "name", "role", "via", "source", "optional", "why") {
+		if !d.keys(it, "a part", "name", "role", "via", "source", "optional", "when", "each", "before", "after", "why") {
 			continue
 		}
 		p := Part{
@@ -129,9 +129,10 @@ func (d *decoder) parts(n node, def *Definition) {
 			if p.Via == ViaFile {
 				p.Source = d.path(src, "source")
 			} else {
-				p.Source = d.command(src, "source")
+				p.Source = d.command(src, "source", it.get("each").kind != isNothing)
 			}
 		}
+		d.repeated(it, &p, def)
 		if p.Name != "" && !nameRE.MatchString(p.Name) {
 			d.fault(it.get("name"), "a part's name has to be small letters, digits and _, 2 to 40 characters")
 		}
@@ -207,10 +208,13 @@ func (d *decoder) cli(n, top node, def *Definition) {
 			d.fault(p.get("key"), "paging.key has to be a blank or q")
 		}
 	}
-	if e := n.get("errors"); e.kind != isNothing && d.keys(e, "errors", "command", "denied", "busy", "noise") {
+	if e := n.get("errors"); e.kind != isNothing && d.keys(e, "errors", "command", "denied", "right", "busy", "noise") {
 		line := demand{start: true, groups: 0}
 		c.command = d.patterns(e.get("command"), "errors.command", line)
 		c.denied = d.patterns(e.get("denied"), "errors.denied", line)
+		if c.right = d.text(e.get("right"), "errors.right"); c.right != "" && len(c.denied) == 0 {
+			d.fault(e.get("right"), "right says what a line of denied misses, and there is none")
+		}
 		c.busy = d.patterns(e.get("busy"), "errors.busy", line)
 		c.noise = d.patterns(e.get("noise"), "errors.noise", line)
 	}

@@ -145,6 +145,11 @@ func (d *decoder) complete(n, top node, def *Definition) {
 		d.witnessed(v, &c, def)
 		def.rules.complete[p.key] = c
 	}
+	for _, p := range def.Parts {
+		if p.each != nil && p.Role == RoleExtra && n.get(p.Name).kind == isNothing {
+			d.fault(n, "complete has no proof for the part %s: what is read for each context needs one of its own", p.Name)
+		}
+	}
 }
 
 // witnessed reads the proofs that hold one part against others.

@@ -217,13 +217,18 @@ func anchored(re *syntax.Regexp, end bool) bool {
 	return false
 }
 
-// command checks a command against the allow-list.
-func (d *decoder) command(n node, what string) string {
+// command checks a command against the allow-list. Where it is sent for each name
+// of a list, {name} stands for that.
+func (d *decoder) command(n node, what string, each ...bool) string {
 	s := d.text(n, what)
 	if s == "" {
 		return ""
 	}
-	if !Allowed(s) {
+	sent := s
+	if len(each) > 0 && each[0] {
+		sent = named(s, "x")
+	}
+	if !Allowed(sent) {
 		d.fault(n, "%s is not on the list of commands that read or set up the session; show, display and get without redirection are", what)
 		return ""
 	}

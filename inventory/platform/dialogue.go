@@ -13,7 +13,7 @@ func (d *Definition) Dialogue() cli.Dialogue {
 	out := cli.Dialogue{
 		Prompt: c.prompt, Pager: c.pager, PagerKey: c.pagerKey,
 		Paging: slices.Clone(c.paging),
-		Errors: cli.Errors{Command: c.command, Denied: c.denied, Busy: c.busy, Noise: c.noise},
+		Errors: cli.Errors{Command: c.command, Denied: c.denied, Right: c.right, Busy: c.busy, Noise: c.noise},
 		NoEcho: c.noEcho, ExecOnly: c.execOnly, Exit: c.exit, Width: c.width, Settle: c.settle,
 	}
 	for _, q := range c.questions {
@@ -45,10 +45,16 @@ func (d *Definition) Commands() []string {
 		add(p)
 	}
 	for _, p := range d.Parts {
+		for _, c := range p.Before {
+			add(c)
+		}
 		if p.Via == ViaFile {
 			add("file " + p.Source)
 		} else {
 			add(p.Source)
+		}
+		for _, c := range p.After {
+			add(c)
 		}
 	}
 	for _, q := range r.cli.questions {

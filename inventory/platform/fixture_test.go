@@ -42,10 +42,11 @@ var testKey = []byte("a key for tests")
 //	secrets    text with each value that has to be masked in «»; blocks apart
 //	plain      text in which nothing may be masked
 //	broken/…   the kind of failure, then a change of the parts that has to cause it
-//	same/…     a change of the running config that is none
+//	same/…     a change of the running config, or of an extra part, that is none
 //	differs/…  one that is
 //	unsaved/…  one that the startup config has to show
 //	unknown/…  a startup config that tells nothing
+//	waiting/…  a change of the parts that says that a change waits on the device
 //	redacted   golden: what Redact makes of the running config's Normal
 //
 // A change is lines "- OLD" and "+ NEW" (the first line equal to OLD is taken

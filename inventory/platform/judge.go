@@ -18,7 +18,8 @@ type Proof struct {
 }
 
 // Judge holds the texts of a capture (by part name) against the platform's
-// proofs and rights. lastSize is the size of the last good running config in
+// proofs and rights; a part that is read for each context is one text for each,
+// "context:dmz". lastSize is the size of the last good running config in
 // bytes, 0: none; a text below half of it is implausible. The error is a
 // *collector.Error at StepJudge with kind proof-missing, rights-missing,
 // output-implausible or part-missing: the capture is then for quarantine. The
@@ -28,17 +29,27 @@ func (d *Definition) Judge(texts map[string][]byte, lastSize int) ([]Proof, erro
 	if len(d.Parts) == 0 {
 		return nil, j.fail("", collector.ErrProofMissing, "the platform %s has nothing to back up", d.Name)
 	}
+	var all []Reading
 	for _, p := range d.Parts {
-		if _, ok := texts[p.Name]; !ok && !p.Optional {
-			return nil, j.fail(p.Name, collector.ErrPartMissing, "it was not read")
+		readings, _, err := p.Readings(texts)
+		if err != nil {
+			return nil, err
 		}
+		for _, r := range readings {
+			if _, ok := texts[r.Name]; !ok && (!p.Optional || p.each != nil) {
+				return nil, j.fail(r.Name, collector.ErrPartMissing, "it was not read")
+			}
+		}
+		all = append(all, readings...)
 	}
-	for _, p := range d.Parts {
-		c, ok := j.r.complete[p.Name]
-		text, read := texts[p.Name]
+	for _, r := range all {
+		c, ok := j.r.complete[r.Part.Name]
+		text, read := texts[r.Name]
 		if !ok || !read {
 			continue
 		}
+		p := r.Part
+		p.Name = r.Name
 		if err := j.part(p, c, text, lastSize); err != nil {
 			return j.proofs, err
 		}
@@ -200,8 +211,9 @@ func (j *judgement) ends(part string, c completeRules, text []byte, lines []line
 
 func (j *judgement) rights(part string, text []byte, lines []line) error {
 	held := false
+	base, _, _ := strings.Cut(part, ":") // what holds for a part holds for that of each context
 	for _, r := range j.r.rights {
-		if r.part != part {
+		if r.part != base {
 			continue
 		}
 		for _, mark := range r.marks {

@@ -2,22 +2,34 @@ package platform
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
+// compared is what versions are compared by: the running config and the extra parts.
+func (f *fixture) compared(texts map[string][]byte) []byte {
+	var all []byte
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		if slices.ContainsFunc(f.def.Parts, func(p Part) bool { return p.Owns(name) && (p.Role == RoleRunning || p.Role == RoleExtra) }) {
+			all = append(all, f.def.Redact(f.def.Normal(texts[name]), testKey)...)
+		}
+	}
+	return all
+}
+
 // What changes by itself is no change, whatever night it is.
 func TestNoiseIsNoChange(t *testing.T) {
 	for _, f := range fixtures(t) {
-		run, _ := f.def.part(RoleRunning)
-		before := f.def.Redact(f.def.Normal(f.running()), testKey)
+		before := f.compared(f.parts)
 		f.each("same", func(name, script string) {
 			texts := f.changed(t, script)
-			if bytes.Equal(texts[run.Name], f.running()) {
+			if maps.EqualFunc(texts, f.parts, bytes.Equal) {
 				t.Errorf("%s/%s changes nothing", f.def.Name, name)
 			}
-			after := f.def.Redact(f.def.Normal(texts[run.Name]), testKey)
+			after := f.compared(texts)
 			if d := cmp.Diff(string(before), string(after)); d != "" {
 				t.Errorf("%s/%s counts as a change:\n%s", f.def.Name, name, d)
 			}
@@ -28,10 +40,9 @@ func TestNoiseIsNoChange(t *testing.T) {
 // What a person changed shows, secrets included.
 func TestChangesShow(t *testing.T) {
 	for _, f := range fixtures(t) {
-		run, _ := f.def.part(RoleRunning)
-		before := f.def.Redact(f.def.Normal(f.running()), testKey)
+		before := f.compared(f.parts)
 		f.each("differs", func(name, script string) {
-			after := f.def.Redact(f.def.Normal(f.changed(t, script)[run.Name]), testKey)
+			after := f.compared(f.changed(t, script))
 			if bytes.Equal(before, after) {
 				t.Errorf("%s/%s does not show", f.def.Name, name)
 			}

@@ -63,6 +63,13 @@ type Part struct {
 	Via      Via
 	Source   string // the command, or the file's path
 	Optional bool   // true: a refusal or a missing file is noted, not a failure
+
+	// Before and After are session commands around the reading, such as those that
+	// go into a context and come back. The prompt may be another behind each.
+	Before, After []string
+
+	when *condition // nil: always read
+	each *condition // nil: read once; else for each name that its group takes
 }
 
 // Definition is one platform, compiled. It is read-only and safe for concurrent use.

@@ -17,6 +17,7 @@ type rules struct {
 	secrets  []secretRule
 	syntax   syntaxRules
 	unsaved  *unsavedRules // nil: the platform keeps no startup of its own
+	pending  []pendingRule
 
 	volatileIndex index // of volatile
 	secretIndex   index // of secrets, and of the generic scanner behind them
@@ -73,6 +74,7 @@ type cliRules struct {
 	pagerKey  string
 	command   []*regexp.Regexp
 	denied    []*regexp.Regexp
+	right     string // what a line of denied says is missing, for people
 	busy      []*regexp.Regexp
 	noise     []*regexp.Regexp
 	noEcho    bool
@@ -223,6 +225,13 @@ func (t *freeTexts) add(f freeText) {
 type freeText struct {
 	start *regexp.Regexp // group 1, if there is one: the delimiter that ends it
 	end   *regexp.Regexp // a line that ends it
+}
+
+// pendingRule is a line of a part that says that a change waits.
+type pendingRule struct {
+	part  string
+	match *regexp.Regexp
+	says  string // what waits, for people
 }
 
 type unsavedRules struct {
