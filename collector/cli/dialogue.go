@@ -41,6 +41,7 @@ type Enable struct {
 type Errors struct {
 	Command []*regexp.Regexp // not understood → command-rejected
 	Denied  []*regexp.Regexp // no right → rights-missing
+	Right   string           // which right that is, for people; empty: the right to the command
 	Busy    []*regexp.Regexp // try later → busy
 	Noise   []*regexp.Regexp // lines of the session that are no part of an answer, taken out
 }

@@ -38,8 +38,11 @@ func (x *pass) describe(a *Alert) string {
 		return say("credential "+subject+" is stopped"+since+", before it locks the account", by,
 			"Mend the account or set the secret (muster secret set), then: muster secret retry "+subject)
 	case HostKeyChanged:
-		return say(who+" shows another host key"+since+"; no password was sent", seen(a),
-			"Compare the fingerprint at the device, then: muster device accept-key "+dev+", or muster device replace "+dev)
+		do := "Compare the fingerprint at the device, then: muster device accept-key " + dev + ", or muster device replace " + dev
+		if strings.Contains(seen(a), "accept-key") {
+			do = "" // the session that saw it has said so
+		}
+		return say(who+" shows another host key"+since+"; no password was sent", seen(a), do)
 	case BackupFailed:
 		return say(who+" could not be backed up"+since+nights(a), seen(a), "See every step: muster doctor "+dev)
 	case Quarantined:

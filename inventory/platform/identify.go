@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -206,7 +207,8 @@ func (s *Set) Prove(ctx context.Context, t Talker) (Match, error) {
 }
 
 // proofCommands are the commands of all proofs, those that prove the most
-// platforms first.
+// platforms first and files last: a file of the host tells what the host is, which
+// says nothing of the router that runs on it.
 func (s *Set) proofCommands() []string {
 	count := map[string]int{}
 	var out []string
@@ -220,7 +222,13 @@ func (s *Set) proofCommands() []string {
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b string) int { return count[b] - count[a] })
+	file := func(command string) int {
+		if strings.HasPrefix(command, "cat ") {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(out, func(a, b string) int { return cmp.Or(file(a)-file(b), count[b]-count[a]) })
 	return out
 }
 
