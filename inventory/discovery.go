@@ -20,6 +20,7 @@ const (
 	OutcomeSilent   Outcome = "silent"
 	OutcomeFailed   Outcome = "failed"
 	OutcomeExcluded Outcome = "excluded"
+	OutcomeSkipped  Outcome = "skipped" // its scope is in its blackout
 )
 
 // Result is what discovery found at one address. Its JSON is a stable call.

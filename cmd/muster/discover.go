@@ -85,6 +85,7 @@ func summed(counts map[inventory.Outcome]int, dry bool) string {
 		{inventory.OutcomeMerged, "at a further address of a known device"},
 		{inventory.OutcomeSilent, "known and silent"},
 		{inventory.OutcomeExcluded, "in no scope any more"},
+		{inventory.OutcomeSkipped, "left alone in a blackout"},
 	} {
 		if n := counts[rare.outcome]; n > 0 {
 			text += fmt.Sprintf(", %d %s", n, rare.what)

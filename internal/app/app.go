@@ -150,6 +150,7 @@ type App struct {
 	serving   atomic.Bool      // what runs by itself does
 	extra     []schedule.Entry // of the demo
 	reloading sync.Mutex       // one reload at a time
+	held      heldBack         // devices that wait for the end of a blackout
 	stop      context.CancelFunc
 	work      sync.WaitGroup
 }
@@ -245,8 +246,8 @@ func (a *App) build(ctx context.Context, set *settings.Settings, key secret.Key)
 		Definitions: a.platforms.Load, Approval: a.approval, Devices: a.notRetired, Facts: a.learn, Log: a.log, Now: a.o.Now,
 	})
 	a.runner = schedule.New(a.store, []schedule.Job{
-		&schedule.Backup{Access: a.access, Backups: prover{a}, Devices: selector{a.devices}},
-		&schedule.Discovery{Access: a.access, Discovery: a.discovery},
+		&schedule.Backup{Access: a.access, Backups: prover{a}, Devices: selector{a.devices}, Hold: a.hold},
+		&schedule.Discovery{Access: a.access, Discovery: a.discovery, Closed: a.closed},
 		schedule.Single(jobHousekeeping, a.housekeeping),
 	}, schedule.Options{Log: a.log, Now: a.o.Now, RunLimit: a.runLimit, ScopeLimit: a.scopeLimit})
 	a.scheduler = schedule.NewScheduler(a.runner)

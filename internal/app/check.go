@@ -60,6 +60,7 @@ func Check(ctx context.Context, o Options) ([]string, error) {
 			notes = append(notes, "warning: "+w)
 		}
 	}
+	notes = append(notes, checkBlackouts(set, o.Now())...)
 	secrets, err := checkSecrets(ctx, o, set)
 	return append(notes, secrets...), err
 }

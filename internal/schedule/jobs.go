@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"muster/backup"
 	"muster/collector"
@@ -41,6 +42,10 @@ type Backup struct {
 	Access  beginner
 	Backups taker
 	Devices Devices
+	// Hold reports whether a device is in its blackout, and until when; nil: there
+	// is none. It is asked by runs that no person started, at each session. Who
+	// fills it sees to it that the device has its turn when the blackout is over.
+	Hold func(inventory.Device) (until time.Time, held bool)
 }
 
 // Name is JobBackup.
@@ -78,9 +83,15 @@ func (w *backupWork) Do(ctx context.Context, spec Spec, step func(string)) Outco
 	switch {
 	case dev.Disabled:
 		res = backup.Result{Outcome: backup.Skipped, Message: fmt.Sprintf("%s is disabled. To back it up again: muster device set %s --enable", collector.Escape(dev.Name), collector.Escape(dev.Name))}
-	case (dev.State == inventory.StateDown || dev.State == inventory.StateBehind) && len(w.run.Request.Devices) == 0:
-		res = backup.Result{Outcome: backup.Skipped, Kind: collector.ErrUnreachable, Message: fmt.Sprintf("%s is %s since %s and was not tried", dev.Name, dev.State, dev.StateSince.UTC().Format("2006-01-02 15:04 MST"))}
+	case (dev.State == inventory.StateDown || dev.State == inventory.StateBehind) && (w.run.By != ByCommand || len(w.run.Request.Devices) == 0):
+		res = backup.Result{Outcome: backup.Skipped, Kind: collector.ErrUnreachable, Message: fmt.Sprintf("%s is %s since %s and was not tried", dev.Name, dev.State, clock(dev.StateSince.UTC()))}
 	default:
+		if w.run.By != ByCommand && w.Hold != nil {
+			if until, held := w.Hold(dev); held {
+				res = backup.Result{Outcome: backup.Skipped, Message: fmt.Sprintf("%s is in the blackout of scope %s until %s and is backed up after it", collector.Escape(dev.Name), collector.Escape(dev.Scope), clock(until))}
+				break
+			}
+		}
 		res = w.Backups.Take(ctx, w.memory, w.run.ID, dev, step)
 	}
 	if res.Device == "" {
@@ -93,6 +104,9 @@ func (w *backupWork) Do(ctx context.Context, spec Spec, step func(string)) Outco
 	}
 }
 
+// clock writes a time for people, in its own zone.
+func clock(at time.Time) string { return at.Format("2006-01-02 15:04 MST") }
+
 // sweeper finds what answers and reads it: inventory.Discovery.
 type sweeper interface {
 	Sweep(ctx context.Context, scopes []string, progress func(sent, total, answered int), found func(inventory.Candidate)) (inventory.SweepSummary, error)
@@ -104,6 +118,10 @@ type sweeper interface {
 type Discovery struct {
 	Access    beginner
 	Discovery sweeper
+	// Closed reports whether a scope is in its blackout, and until when; nil: never.
+	// Runs that no person started open no session there. What answers the sweep is
+	// left to the next run.
+	Closed func(scope string) (until time.Time, closed bool)
 }
 
 // Name is JobDiscovery.
@@ -149,6 +167,13 @@ func (w *discoveryWork) Do(ctx context.Context, spec Spec, step func(string)) Ou
 	var c inventory.Candidate
 	if err := json.Unmarshal(spec.Args, &c); err != nil {
 		return Outcome{Outcome: string(inventory.OutcomeFailed), Failed: true, Message: fmt.Sprintf("%s: read the task: %s", spec.Subject, err)}
+	}
+	if w.run.By != ByCommand && w.Closed != nil {
+		if until, closed := w.Closed(c.Scope); closed {
+			res := inventory.Result{Address: c.Addr, Outcome: inventory.OutcomeSkipped,
+				Message: fmt.Sprintf("%s is in the blackout of scope %s until %s and is left to the next discovery", c.Addr, collector.Escape(c.Scope), clock(until))}
+			return Outcome{Outcome: string(res.Outcome), Message: res.Message, Result: res}
+		}
 	}
 	step("examine")
 	res := w.Discovery.Discovery.Examine(ctx, w.memory, c, w.run.Request.Dry)

@@ -136,18 +136,44 @@ func TestRunsOfOneEntryNeverOverlap(t *testing.T) {
 	})
 }
 
-func TestNightWithTwoHalfPastTwosIsBackedUpOnce(t *testing.T) {
-	zone := paris(t)
-	synctest.Test(t, func(t *testing.T) {
-		s := newMemStore()
-		e := nightly()
-		e.Cron, e.Zone = "30 2 * * *", zone
-		time.Sleep(time.Until(time.Date(2000, 10, 28, 12, 0, 0, 0, zone))) // clocks go back on the 29th
-		serve(t, s, quick(), 48*time.Hour, e)
-		if got, want := starts(s), "29 00:30 schedule, 30 01:30 schedule"; got != want {
-			t.Errorf("runs began (UTC) %s, want %s", got, want)
-		}
-	})
+func TestNoNightIsBackedUpTwiceOverBothChangesOfClocks(t *testing.T) {
+	tests := map[string]struct {
+		zone, cron string
+		from       string // in the zone, for 48 h
+		want       string // in UTC
+	}{
+		"Paris, 02:30 is left out":         {"Europe/Paris", "30 2 * * *", "2000-03-25 12:00", "27 00:30 schedule"},
+		"Paris, 02:30 comes twice":         {"Europe/Paris", "30 2 * * *", "2000-10-28 12:00", "29 00:30 schedule, 30 01:30 schedule"},
+		"Paris, 04:20, 23 h":               {"Europe/Paris", "20 4 * * *", "2000-03-25 12:00", "26 02:20 schedule, 27 02:20 schedule"},
+		"Paris, 04:20, 25 h":               {"Europe/Paris", "20 4 * * *", "2000-10-28 12:00", "29 03:20 schedule, 30 03:20 schedule"},
+		"New York, 02:30 is left out":      {"America/New_York", "30 2 * * *", "2000-04-01 12:00", "03 06:30 schedule"},
+		"New York, 01:30 comes twice":      {"America/New_York", "30 1 * * *", "2000-10-28 12:00", "29 05:30 schedule, 30 06:30 schedule"},
+		"New York, 04:20, 23 h":            {"America/New_York", "20 4 * * *", "2000-04-01 12:00", "02 08:20 schedule, 03 08:20 schedule"},
+		"New York, 04:20, 25 h":            {"America/New_York", "20 4 * * *", "2000-10-28 12:00", "29 09:20 schedule, 30 09:20 schedule"},
+		"New York on a day of Paris's own": {"America/New_York", "30 2 * * *", "2000-03-25 12:00", "26 07:30 schedule, 27 07:30 schedule"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			zone, err := time.LoadLocation(tt.zone) // outside of the bubble: it may read a file
+			if err != nil {
+				t.Fatal(err)
+			}
+			from, err := time.ParseInLocation("2006-01-02 15:04", tt.from, zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				s := newMemStore()
+				e := nightly()
+				e.Cron, e.Zone = tt.cron, zone
+				time.Sleep(time.Until(from))
+				serve(t, s, quick(), 48*time.Hour, e)
+				if got := starts(s); got != tt.want {
+					t.Errorf("runs began (UTC) %s, want %s", got, tt.want)
+				}
+			})
+		})
+	}
 }
 
 func TestSplayIsAWaitBelowIt(t *testing.T) {

@@ -112,6 +112,9 @@ func TestBadInputIsOneClearSentence(t *testing.T) {
 
 		"cron":                        {"schedules: { backup: { cron: \"20 25 * * *\" } }\n", 1, 30, "schedules.backup.cron", []string{"20 25 * * *", "five fields"}},
 		"schedule word":               {"schedules: { backup: never }\n", 1, 22, "schedules.backup", []string{"must be a map"}},
+		"blackout":                    {"scopes: [{ name: a, addresses: [192.0.2.0/24], blackout: [\"8-18\"] }]\n", 1, 59, "scopes[0].blackout[0]", []string{"8-18", "Mon-Fri 08:00-18:00"}},
+		"blackout as a text":          {"scopes: [{ name: a, addresses: [192.0.2.0/24], blackout: \"08:00-18:00\" }]\n", 1, 58, "scopes[0].blackout", []string{"must be a list"}},
+		"blackout without end":        {"scopes: [{ name: a, addresses: [192.0.2.0/24], blackout: [\"00:00-12:00\", \"Mon-Sun 12:00-24:00\"] }]\n", 1, 58, "scopes[0].blackout", []string{"no end in a week"}},
 		"splay":                       {"schedules: { backup: { splay: 13h } }\n", 1, 31, "schedules.backup.splay", []string{"12h"}},
 		"down before asked":           {"schedules: { reachability: { every: 10m, down_after: 5m } }\n", 1, 28, "schedules.reachability", []string{"10m", "5m"}},
 		"receiver kind":               {"receivers: [{ name: a, kind: pager }]\n", 1, 30, "receivers[0].kind", []string{"log, webhook, email, slack, teams"}},

@@ -46,6 +46,8 @@ type Scope struct {
 	SNMP        SNMP
 	SSH         SSH
 	Timeouts    collector.Limits // zero fields: the default, or the platform's
+
+	BlackoutHours []Hours // in which nothing that is scheduled opens a session; see [Scope.Blackout]
 }
 
 // Contains reports whether addr was written into the scope and not excluded. To
@@ -128,6 +130,7 @@ func (r *reader) scope(n ast.Node, path string) Scope {
 			}
 		},
 		"timeouts": r.timeouts(&s.Timeouts),
+		"blackout": r.blackout(&s),
 	}) {
 		r.missing(n, path, before, "a scope is a map with name and addresses")
 		return s
