@@ -32,9 +32,11 @@ import (
 type Access struct {
 	o        Options
 	open     opener
+	openJump func(ctx context.Context, t collector.Target, o cli.Options) (opened, error)
 	reach    func(ctx context.Context, t collector.Target) error
 	sessions locks[int64] // one session a device
 	flights  flights
+	jumps    jumps
 }
 
 // opener opens a session; openCLI is the real one.
@@ -43,6 +45,7 @@ type opener func(ctx context.Context, t collector.Target, d cli.Dialogue, o cli.
 // opened is an open session with what is kept of it.
 type opened struct {
 	session *cli.Session
+	jump    jumpConn // instead of a session, where it is a jump host's
 	method  string
 	steps   []collector.StepTime
 }
@@ -52,13 +55,14 @@ func openCLI(ctx context.Context, t collector.Target, d cli.Dialogue, o cli.Opti
 	if err != nil {
 		return opened{}, err
 	}
-	return opened{s, s.Method(), s.Steps()}, nil
+	return opened{session: s, method: s.Method(), steps: s.Steps()}, nil
 }
 
 // NewAccess builds the door. There is one in a process, since it counts the
 // sessions and logins of all runs.
 func NewAccess(o Options) *Access {
-	return &Access{o: o.withDefaults(), open: openCLI, reach: cli.Reach, sessions: locks[int64]{size: 1}}
+	return &Access{o: o.withDefaults(), open: openCLI, openJump: openJump, reach: cli.Reach, sessions: locks[int64]{size: 1},
+		jumps: jumps{idle: jumpIdle, opening: locks[int64]{size: 1}, places: locks[int64]{size: jumpPlaces}}}
 }
 
 // Run is the memory of one run: which credentials have proved themselves in it
@@ -67,13 +71,14 @@ type Run struct {
 	access  *Access
 	secrets *credentials // read once a run
 
-	mu    sync.Mutex // guards gates
-	gates map[string]*gate
+	mu          sync.Mutex // guards what follows
+	gates       map[string]*gate
+	failedJumps map[int64]failedJump
 }
 
 // Begin starts the memory of a run.
 func (a *Access) Begin() *Run {
-	return &Run{access: a, secrets: newCredentials(), gates: map[string]*gate{}}
+	return &Run{access: a, secrets: newCredentials(), gates: map[string]*gate{}, failedJumps: map[int64]failedJump{}}
 }
 
 // network is the settings in force, with the secrets that the run has read.
@@ -84,6 +89,7 @@ type Session struct {
 	*cli.Session
 	Credential string // name of the one that worked
 
+	jump jumpConn // instead of the session, where it is a jump host's
 	free func()
 }
 
@@ -120,7 +126,10 @@ func (r *Run) Open(ctx context.Context, dev Device, d cli.Dialogue, o cli.Option
 	}()
 	l := &login{r: r, a: r.access, net: r.network(), d: d, o: o}
 	if s, err = l.open(ctx, dev.ID); s != nil {
-		s.free = free
+		way := l.way
+		s.free = func() { way.leave(); free() }
+	} else {
+		l.way.leave()
 	}
 	return s, l.steps, err
 }

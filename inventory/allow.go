@@ -154,11 +154,19 @@ func (a *Access) look(ctx context.Context, n Network, dev Device) (collector.Hos
 		return collector.HostKey{}, err
 	}
 	defer free()
+	way, err := a.Begin().through(ctx, dev)
+	if err != nil {
+		return collector.HostKey{}, err
+	}
+	defer way.leave()
 	t := n.SSHTarget(dev, collector.Credential{}, nil)
 	t.SSH.HostKeys = collector.Strict
 	var shown collector.HostKey
-	s, err := a.open(ctx, t, a.o.Platforms().ProbeDialogue(), cli.Options{
-		Shown: func(k collector.HostKey) { shown = k }, Progress: func(collector.Step, string) {}, Attempt: func(string, bool) {}})
+	o := cli.Options{Shown: func(k collector.HostKey) { shown = k }, Progress: func(collector.Step, string) {}, Attempt: func(string, bool) {}}
+	if way != nil {
+		o.Dial = way.conn.Dial
+	}
+	s, err := a.open(ctx, t, a.o.Platforms().ProbeDialogue(), o)
 	if err == nil { // cannot be: no key was pinned
 		err = errors.New("a session was opened though it should have ended at the host key")
 		if s.session != nil {

@@ -27,6 +27,10 @@ type login struct {
 	in       func() // is called when the device has let the login in that is under way
 	more     bool   // there is another credential to try
 	again    bool   // a secret was changed under way, and both were rejected
+
+	way        *passage // through the jump host; nil: directly
+	isJump     bool     // it is the login of a jump host
+	credential string   // of a jump host, as its scope names it; empty: what holds for the device
 }
 
 // open tries the credentials that may be tried, until one is accepted or
@@ -39,18 +43,32 @@ func (l *login) open(ctx context.Context, id int64) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.credential != "" {
+		l.st.dev.Credential = l.credential
+	}
 	var def *platform.Definition
-	if l.st.dev.Platform != "" {
+	if l.st.dev.Platform != "" && !l.isJump { // nobody talks to the shell of a jump host
 		def, _ = l.a.o.Platforms().ByName(l.st.dev.Platform)
 	}
 	try, err := l.a.may(ctx, l.net, l.st, def)
 	if err != nil {
 		return nil, l.settleMissing(ctx, err)
 	}
+	if err := l.pass(ctx); err != nil {
+		return nil, err
+	}
 	for i, c := range try {
 		l.more = i < len(try)-1
 		var s *Session
 		s, err = l.one(ctx, c)
+		if errors.Is(err, cli.ErrJumpGone) && !l.isJump {
+			// It was open from an earlier session and has ended unnoticed.
+			l.way.leave()
+			if err := l.pass(ctx); err != nil {
+				return nil, err
+			}
+			s, err = l.one(ctx, c)
+		}
 		switch kind := collector.KindOf(err); {
 		case err == nil:
 			return s, nil
@@ -61,6 +79,20 @@ func (l *login) open(ctx context.Context, id int64) (*Session, error) {
 		break
 	}
 	return nil, err
+}
+
+// pass takes the way through the jump host, where there is one.
+func (l *login) pass(ctx context.Context) (err error) {
+	if l.isJump {
+		return nil
+	}
+	begun := l.a.o.Now()
+	l.way, err = l.r.through(ctx, l.st.dev)
+	var e *collector.Error
+	if errors.As(err, &e) {
+		l.steps = append(l.steps, collector.StepTime{Step: e.Step, Detail: e.Addr.String(), Kind: e.Kind, Seen: e.Seen, Do: e.Do, TookMs: l.a.o.Now().Sub(begun).Milliseconds()})
+	}
+	return err
 }
 
 // settleMissing keeps at the device why it cannot be opened.
@@ -139,7 +171,9 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 // its login, unless it answered just now: one dead site at the head of the list
 // would keep a run waiting for a timeout each.
 func (l *login) reach(ctx context.Context, g *gate, c candidate) error {
-	if !g.asks() || l.st.dev.State == StateUp {
+	// Through a jump host the timeout is that host's affair, and it answers for
+	// what is behind it.
+	if !g.asks() || l.st.dev.State == StateUp || l.way != nil {
 		return nil
 	}
 	begun := l.a.o.Now()
@@ -220,7 +254,17 @@ func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
 	if c.Name == l.st.dev.SSHCredential {
 		o.Method = l.st.dev.SSHMethod
 	}
-	s, err := l.a.open(ctx, l.net.SSHTarget(l.st.dev, c.Credential, l.st.keys), l.d, o)
+	if l.way != nil {
+		o.Dial = l.way.conn.Dial
+	}
+	t := l.net.SSHTarget(l.st.dev, c.Credential, l.st.keys)
+	var s opened
+	var err error
+	if l.isJump {
+		s, err = l.a.openJump(ctx, t, o)
+	} else {
+		s, err = l.a.open(ctx, t, l.d, o)
+	}
 	if err == nil {
 		l.out.end(true)
 		l.steps = append(l.steps, s.steps...)
@@ -280,6 +324,9 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 		if s.session != nil {
 			_ = s.session.Close() // the error that counts is the store's
 		}
+		if s.jump != nil {
+			_ = s.jump.Close()
+		}
 		return nil, fmt.Errorf("keep what the login at %s said: %w", dev.Name, err)
 	}
 	if failed != nil {
@@ -288,7 +335,7 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 		}
 		return nil, failure(failed, dev.Name, sshAddr(dev, l.net.scope(dev)), collector.StepConnect)
 	}
-	return &Session{Session: s.session, Credential: c.Name}, nil
+	return &Session{Session: s.session, jump: s.jump, Credential: c.Name}, nil
 }
 
 // record writes an accepted or rejected login and what follows from it.

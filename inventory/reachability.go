@@ -151,6 +151,11 @@ func (r *Reachability) probe(ctx context.Context, n Network, d Device, m Reach, 
 			return h
 		}
 	}
+	if j := n.jumpOf(d); j.Host != "" {
+		// From here nothing but SNMP goes to it, and its silence would say nothing.
+		h.said = append(h.said, "TCP not asked: it is behind jump host "+j.Host)
+		return h
+	}
 	t := n.SSHTarget(d, collector.Credential{}, nil)
 	// At an address of this machine the kernel itself answers echo requests and
 	// refuses connections, whatever became of the program behind it.

@@ -42,6 +42,7 @@ type Scope struct {
 	HostKeys    collector.HostKeyPolicy
 	Concurrency int // sessions at a time; 0: 20
 	Limits      collector.Limits
+	Jump        JumpHost
 }
 
 // Network is the part of the settings that says where things are and who we are

@@ -20,7 +20,7 @@ import (
 // concurrent use.
 type Jump struct {
 	c    *connection
-	ctx  context.Context // ends with the connection; its cause is errJumpGone
+	ctx  context.Context // ends with the connection; its cause is ErrJumpGone
 	wait func()          // until the connection has ended
 	open sync.WaitGroup  // what dials and copies
 
@@ -28,13 +28,9 @@ type Jump struct {
 	closed bool
 }
 
-// errJumpGone is the cause where the connection to the jump host itself has
-// ended, before or while it was used.
-var errJumpGone = errors.New("the connection to the jump host has ended")
-
-// JumpGone reports whether a session failed to begin because the connection to
-// its jump host had ended: nothing has been sent, and a new one may help.
-func JumpGone(err error) bool { return errors.Is(err, errJumpGone) }
+// ErrJumpGone is the cause where the connection to the jump host itself has ended
+// before a session began: nothing has been sent through it, and a new one may help.
+var ErrJumpGone = errors.New("the connection to the jump host has ended")
 
 // OpenJump connects to the jump host t and logs in as [Open] does, without a
 // shell. ctx bounds the opening only.
@@ -47,7 +43,7 @@ func OpenJump(ctx context.Context, t collector.Target, o Options) (*Jump, error)
 	gone, end := context.WithCancelCause(context.Background())
 	j.ctx = gone
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = c.client.Wait(); end(errJumpGone) })
+	wg.Go(func() { _ = c.client.Wait(); end(ErrJumpGone) })
 	j.wait = wg.Wait
 	return j, nil
 }
@@ -133,7 +129,7 @@ func (j *Jump) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 		_ = j.c.nc.Close()
 		return nil, j.gone(to)
 	}
-	return nil, j.failure(to, collector.ErrTimedOut, "",
+	return nil, j.failure(to, collector.ErrTimedOut,
 		fmt.Sprintf("Check that jump host %s reaches %s: it waits for an answer from there", j.c.name(), to), context.Cause(ctx))
 }
 
@@ -155,12 +151,12 @@ func (j *Jump) answers() bool {
 	}
 }
 
-func (j *Jump) failure(to netip.AddrPort, kind collector.Kind, seen, do string, cause error) *collector.Error {
-	return &collector.Error{Addr: to, Step: collector.StepConnect, Kind: kind, Seen: collector.Seen([]byte(seen)), Do: do, Cause: cause}
+func (j *Jump) failure(to netip.AddrPort, kind collector.Kind, do string, cause error) *collector.Error {
+	return &collector.Error{Addr: to, Step: collector.StepConnect, Kind: kind, Do: do, Cause: cause}
 }
 
 func (j *Jump) gone(to netip.AddrPort) *collector.Error {
-	return j.failure(to, collector.ErrUnreachable, "", j.endedDo(), errJumpGone)
+	return j.failure(to, collector.ErrUnreachable, j.endedDo(), ErrJumpGone)
 }
 
 func (j *Jump) endedDo() string {
@@ -173,23 +169,23 @@ func (j *Jump) refused(to netip.AddrPort, err error) error {
 	if !errors.As(err, &e) {
 		return j.gone(to)
 	}
-	name := j.c.name()
+	name, said := j.c.name(), fmt.Sprintf("%q", collector.Seen([]byte(e.Message), j.c.t.Credential.Password))
 	switch e.Reason {
 	case ssh.ConnectionFailed:
 		// The jump host's own words for what its connect(2) said.
 		if strings.Contains(strings.ToLower(e.Message), "refused") {
-			return j.failure(to, collector.ErrRefused, e.Message,
-				fmt.Sprintf("Switch SSH on at %s, or set its port: jump host %s says that nothing listens there", to, name), err)
+			return j.failure(to, collector.ErrRefused,
+				fmt.Sprintf("Switch SSH on at %s, or set its port: jump host %s says %s", to, name, said), err)
 		}
-		return j.failure(to, collector.ErrUnreachable, e.Message,
-			fmt.Sprintf("Check that %s is up and that jump host %s has a route to it", to, name), err)
+		return j.failure(to, collector.ErrUnreachable,
+			fmt.Sprintf("Check that %s is up and that jump host %s has a route to it, which says %s", to, name, said), err)
 	case ssh.ResourceShortage:
-		return j.failure(to, collector.ErrBusy, e.Message,
-			fmt.Sprintf("Allow more sessions on jump host %s, or lower the scope's ssh.concurrency", name), err)
+		return j.failure(to, collector.ErrBusy,
+			fmt.Sprintf("Allow more sessions on jump host %s, which says %s, or lower the scope's ssh.concurrency", name, said), err)
 	}
-	return j.failure(to, collector.ErrForwardingRefused, e.Message,
-		fmt.Sprintf("Let jump host %s forward TCP to %s for account %s (OpenSSH: AllowTcpForwarding, PermitOpen)",
-			name, to, collector.Escape(j.c.t.Credential.User)), err)
+	return j.failure(to, collector.ErrForwardingRefused,
+		fmt.Sprintf("Let jump host %s forward TCP to %s for account %s (OpenSSH: AllowTcpForwarding, PermitOpen); it says %s",
+			name, to, collector.Escape(j.c.t.Credential.User), said), err)
 }
 
 // tunnel makes a connection of a channel. A channel knows no deadline and its
