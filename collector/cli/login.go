@@ -236,12 +236,17 @@ func (s *Session) answerQuestion(step collector.Step, q *Question) error {
 	return s.con.send(q.Send)
 }
 
-// pagerAt is where on the line the pager stands, nil for nowhere.
+// pagerAt is where on the line the pager stands, nil for nowhere. A group of the
+// pattern is the pager where it may stand behind text of the same line.
 func (s *Session) pagerAt(line []byte) []int {
 	if s.d.Pager == nil || len(line) == 0 || len(line) > lookBack {
 		return nil
 	}
-	return s.d.Pager.FindIndex(line)
+	m := s.d.Pager.FindSubmatchIndex(line)
+	if len(m) == 4 && m[2] >= 0 {
+		return m[2:]
+	}
+	return m
 }
 
 // turnPage answers the pager and makes what it printed void.

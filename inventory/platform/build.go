@@ -203,7 +203,7 @@ func (d *decoder) cli(n, top node, def *Definition) {
 				c.paging = append(c.paging, s)
 			}
 		}
-		c.pager = d.pattern(p.get("marker"), "paging.marker", demand{start: true, end: true, groups: 0})
+		c.pager = d.pattern(p.get("marker"), "paging.marker", demand{start: true, end: true, groups: -1})
 		if c.pagerKey = d.text(p.get("key"), "paging.key"); !slices.Contains([]string{"", " ", "q"}, c.pagerKey) {
 			d.fault(p.get("key"), "paging.key has to be a blank or q")
 		}
