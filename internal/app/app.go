@@ -315,6 +315,7 @@ func (a *App) servePages() error {
 func (a *App) Close() error {
 	a.scheduler.Close()
 	a.runner.Close()
+	a.access.Close()
 	if a.stop != nil {
 		a.stop()
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,6 +46,13 @@ func (a *App) Examine(ctx context.Context) []api.Finding {
 	for _, r := range set.Receivers {
 		_, err = a.receiver(ctx, r)
 		add("receiver", r.Name+" has its secrets", err, "Then try it: muster receiver test "+r.Name)
+	}
+	wrong, err := a.access.CheckJumps(ctx)
+	if err != nil {
+		add("jump hosts", "", err, "muster verify tells more")
+	}
+	for _, w := range wrong {
+		add("jump host", "", errors.New(w), "What holds is in docs/ssh.md, Jump hosts")
 	}
 	add("platforms", counted(len(a.platforms.Load().All()), "definition"), nil, "")
 	now := a.o.Now()

@@ -131,7 +131,7 @@ func scopeOf(set *settings.Settings, s settings.Scope) inventory.Scope {
 		Approval: s.Approval.Mode, ApprovalAge: s.Approval.Age, Source: s.Source,
 		SNMPPort: s.SNMP.Port, SNMPRate: s.SNMP.Rate,
 		SSHPort: s.SSH.Port, Algorithms: s.SSH.Algorithms, HostKeys: s.SSH.HostKeys, Concurrency: s.SSH.Concurrency,
-		Limits: s.Timeouts,
+		Limits: s.Timeouts, Jump: inventory.JumpHost(s.SSH.Via),
 		Contains: func(addr netip.Addr) bool {
 			owner, ok := set.ScopeOf(addr)
 			return ok && owner.Name == s.Name

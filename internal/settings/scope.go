@@ -28,8 +28,14 @@ type SSH struct {
 	Port        uint16
 	Algorithms  collector.Algorithms
 	HostKeys    collector.HostKeyPolicy
-	Concurrency int    // sessions at a time
-	Via         string // jump host, by its name in the inventory or its address; empty: none
+	Concurrency int // sessions at a time
+	Via         Via
+}
+
+// Via is the jump host of a scope; the zero value is none.
+type Via struct {
+	Host       string // its name in the inventory, or its address
+	Credential string // for an address; empty: the jump host is a device of the inventory
 }
 
 // Scope is a named set of addresses with what holds there.
@@ -202,8 +208,35 @@ func (r *reader) approval(into *Approval) field {
 	}
 }
 
-// via is the name or address of a device.
-func (r *reader) via(n ast.Node, path string, into *string) {
+// via is a device of the inventory, or an address with an account for it.
+func (r *reader) via(n ast.Node, path string, into *Via) {
+	if _, ok := r.value(n, path).(ast.MapNode); ok {
+		before := len(r.faults)
+		var v Via
+		r.mapping(n, path, map[string]field{
+			"address": func(n ast.Node, path string) {
+				text, ok := r.text(n, path)
+				if !ok {
+					return
+				}
+				addr, err := netip.ParseAddr(text)
+				if err != nil {
+					r.fault(n, path, "this is no address. Write the jump host's, e.g. 192.0.2.1")
+					return
+				}
+				v.Host = addr.Unmap().String()
+			},
+			"credential": r.textInto(&v.Credential),
+		})
+		if len(r.faults) > before {
+			return
+		}
+		if v.Host == "" || v.Credential == "" {
+			r.missing(n, path, before, "a jump host that is no device of the inventory needs both: { address: 192.0.2.1, credential: NAME }")
+		}
+		*into = v
+		return
+	}
 	text, ok := r.text(n, path)
 	if !ok {
 		return
@@ -212,7 +245,7 @@ func (r *reader) via(n ast.Node, path string, into *string) {
 		r.fault(n, path, "%q is no name or address of a device. Write the jump host's, without a user", shorten(text))
 		return
 	}
-	*into = text
+	into.Host = text
 }
 
 // timeouts reads the deadlines that differ from the defaults of package collector.

@@ -238,8 +238,11 @@ func (r *reader) scopeCredentials(s *Settings, i int, n ast.Node) {
 	case !ssh:
 		warn("scope %s names no SSH credential: devices are found and not backed up", scope.Name)
 	}
-	if scope.SSH.Via != "" {
-		warn("scope %s is to be reached via %s, and this muster has no jump hosts yet: it connects directly", scope.Name, scope.SSH.Via)
+	if name := scope.SSH.Via.Credential; name != "" {
+		r.named(n, path+".ssh.via.credential", "credential", name, known)
+		if c, ok := s.Credential(name); ok && c.Kind.SNMP() {
+			r.fault(n, path+".ssh.via.credential", "credential %s is one for SNMP. A jump host is logged in to by SSH", shorten(name))
+		}
 	}
 }
 
