@@ -101,7 +101,7 @@ type syscal struct {
 	name   string
 	path   string
 	data   []byte
-	number int64 // offset of a write, length of a truncation
+	number int64   // offset of a write, length of a truncation
 	begin  *syscal // where this is the end: its begin
 	seen   int     // at the begin of an fsync: how many writes had ended
 }

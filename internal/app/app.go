@@ -250,6 +250,10 @@ func (a *App) build(ctx context.Context, set *settings.Settings, key secret.Key)
 		&schedule.Discovery{Access: a.access, Discovery: a.discovery, Closed: a.closed},
 		schedule.Single(jobHousekeeping, a.housekeeping),
 	}, schedule.Options{Log: a.log, Now: a.o.Now, RunLimit: a.runLimit, ScopeLimit: a.scopeLimit})
+	// Whoever holds the directory is the only one: what is said to be running is not.
+	if _, err := a.runner.Recover(ctx); err != nil {
+		return err
+	}
 	a.scheduler = schedule.NewScheduler(a.runner)
 	a.alerts = alert.New(a.store, alert.Options{
 		Log: a.log, Now: a.o.Now, Zone: set.Timezone, Devices: a.notRetired, Overdue: a.overdue, Recheck: a.recheck, Diff: a.diff,
@@ -277,9 +281,6 @@ func (a *App) Start(ctx context.Context) error {
 	a.serving.Store(true)
 	// First what may be refused: then nothing has begun.
 	if err := a.servePages(); err != nil {
-		return err
-	}
-	if _, err := a.runner.Recover(ctx); err != nil {
 		return err
 	}
 	a.work.Go(func() { a.alerts.Run(ctx) })

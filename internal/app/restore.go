@@ -26,9 +26,14 @@ func Restore(ctx context.Context, o Options, file string) (string, error) {
 	if _, err := os.Lstat(database); !errors.Is(err, fs.ErrNotExist) {
 		return "", refuse("%s is there already; move it away first, with muster.db-wal and muster.db-shm beside it, or give another --dir", database)
 	}
-	set, err := readSettings(o.Config)
-	if err != nil {
-		return "", err
+	// On an empty machine there are none yet; all that counts of them is the key's place.
+	keyAt, next := "", fmt.Sprintf("put your settings at %s, or write new ones with muster init", o.Config)
+	if isFile(o.Config) {
+		set, err := readSettings(o.Config)
+		if err != nil {
+			return "", err
+		}
+		keyAt, next = set.Key, "muster status"
 	}
 	// Tried beside the directory's place, so that what is wrong stays outside.
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
@@ -44,7 +49,7 @@ func Restore(ctx context.Context, o Options, file string) (string, error) {
 	}
 	there := o
 	there.Dir = trial
-	found, err := locateKey(there, set.Key)
+	found, err := locateKey(there, keyAt)
 	if err != nil {
 		return "", err
 	}
@@ -58,7 +63,7 @@ func Restore(ctx context.Context, o Options, file string) (string, error) {
 	if err := os.Link(filepath.Join(trial, "muster.db"), database); err != nil { // unlike a rename, it replaces nothing
 		return "", fmt.Errorf("put the copy in its place: %w", err)
 	}
-	return fmt.Sprintf("%s is the database of %s now, checked and whole; next: muster status", file, o.Dir), nil
+	return fmt.Sprintf("%s is the database of %s now, checked and whole; next: %s", file, o.Dir, next), nil
 }
 
 // tryCopy opens a copy with its key, reads all of it and closes it again.
