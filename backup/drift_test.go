@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -312,4 +313,61 @@ func TestApprovalByAPersonOutlivesTheVersionThatFollowsFromIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.wantDrift("changed +1 -1") // 3 is the newest again, and 2 is what a person approved last
+}
+
+// A confirmed commit that nobody confirms is gone again in the morning; that it
+// was there, that it waited and that it rolled back are all seen, and nothing of
+// it approves itself meanwhile.
+func TestAConfirmedCommitThatRollsBackIsSeen(t *testing.T) {
+	for name, policy := range map[string]backup.ApprovalPolicy{"at once": {}, "by age": {After: time.Hour}} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, "r1")
+			h.policy = policy
+			daemons := func(text string) { h.box().answers["show daemons"] = text }
+			due := func() {
+				t.Helper()
+				if _, err := h.backups.ApproveDue(t.Context(), h.now.Add(48*time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			daemons("none\n")
+			h.want(backup.Stored, 1, config("a"))
+			h.wantDrift("")
+			daemons("commit confirmed, rollback in 10mins\n")
+			h.want(backup.Stored, 2, config("b"))
+			due()
+			if got := h.driftKinds(); !slices.Equal(got, []backup.DriftKind{backup.DriftChanged, backup.DriftPending}) {
+				t.Fatalf("drift while it waits: %v", got)
+			}
+			daemons("commit confirmed, rollback in 3mins\n") // the same one, later
+			h.want(backup.Unchanged, 2, config("b"))
+			if n := h.count("SELECT count(*) FROM drift WHERE kind = 'pending'"); n != 1 {
+				t.Errorf("%d drifts of one commit", n)
+			}
+			delete(h.box().answers, "show daemons") // not read: nothing is known
+			h.want(backup.Unchanged, 2, config("b"))
+			if got := h.driftKinds(); len(got) != 2 {
+				t.Errorf("what was not read ended it: %v", got)
+			}
+			daemons("none\n")
+			h.want(backup.Stored, 3, config("a"))
+			if got := h.driftKinds(); len(got) != 0 {
+				t.Errorf("drift after the rollback: %v", got)
+			}
+			h.sound()
+		})
+	}
+}
+
+func (h *house) driftKinds() (kinds []backup.DriftKind) {
+	h.t.Helper()
+	all, err := h.backups.Drifts(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, d := range all {
+		kinds = append(kinds, d.Kind)
+	}
+	slices.Sort(kinds)
+	return kinds
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"muster/backup"
@@ -78,6 +79,7 @@ type configDiffCmd struct {
 	B        int    `arg:"" optional:"" help:"Newer version; 0: the newest."`
 	Unsaved  bool   `xor:"against" help:"Startup config against running config."`
 	Baseline bool   `xor:"against" help:"Baseline against the newest version."`
+	Pending  bool   `xor:"against" help:"What the device says of changes that wait for a commit or its confirmation."`
 }
 
 func (c *configDiffCmd) Run(s *session) error {
@@ -87,6 +89,8 @@ func (c *configDiffCmd) Run(s *session) error {
 		against = "unsaved"
 	case c.Baseline:
 		against = "baseline"
+	case c.Pending:
+		against = "pending"
 	}
 	return s.client(func(ctx context.Context, cl *api.Client) error {
 		r, err := cl.Diff(ctx, c.Name, c.A, c.B, against)
@@ -173,17 +177,49 @@ func (c configDecision) run(s *session, verb string, version int) error {
 	})
 }
 
-type configApproveCmd struct{ configDecision }
+// configDecisions is a verb that decides about several devices' configurations.
+type configDecisions struct {
+	Filter []string `arg:"" optional:"" help:"One device by name, address or serial; or several names or filter words, e.g. site:paris."`
+}
 
-func (c *configApproveCmd) Run(s *session) error { return c.run(s, "approve", 0) }
+func (c configDecisions) run(s *session, verb, group string) error {
+	if len(c.Filter) == 1 && group == "" && !strings.ContainsAny(c.Filter[0], ":*") {
+		return configDecision{Name: c.Filter[0]}.run(s, verb, 0)
+	}
+	return s.client(func(ctx context.Context, cl *api.Client) error {
+		all, err := cl.DecideMany(ctx, verb, c.Filter, group)
+		if err != nil {
+			return err
+		}
+		failed := 0
+		for _, d := range all {
+			out := s.stdout
+			if d.Failed {
+				out, failed = s.stderr, failed+1
+			}
+			fmt.Fprintf(out, "%s: %s\n", collector.Escape(d.Device), collector.Escape(d.Note))
+		}
+		if failed > 0 {
+			return exitCode(exitSomeFailed)
+		}
+		return nil
+	})
+}
 
-type configAcceptCmd struct{ configDecision }
+type configApproveCmd struct {
+	configDecisions
+	Group string `help:"All devices with this change; muster drift shows the groups." placeholder:"G"`
+}
 
-func (c *configAcceptCmd) Run(s *session) error { return c.run(s, "accept", 0) }
+func (c *configApproveCmd) Run(s *session) error { return c.run(s, "approve", c.Group) }
 
-type configDiscardCmd struct{ configDecision }
+type configAcceptCmd struct{ configDecisions }
 
-func (c *configDiscardCmd) Run(s *session) error { return c.run(s, "discard", 0) }
+func (c *configAcceptCmd) Run(s *session) error { return c.run(s, "accept", "") }
+
+type configDiscardCmd struct{ configDecisions }
+
+func (c *configDiscardCmd) Run(s *session) error { return c.run(s, "discard", "") }
 
 type configBaselineCmd struct {
 	configDecision

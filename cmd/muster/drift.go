@@ -58,7 +58,7 @@ func advise(s *session, drifts []backup.Drift) {
 		case backup.DriftOffBaseline:
 			fmt.Fprintf(s.stderr, "off-baseline: muster config diff %s --baseline shows the lines; muster config baseline %s pins the newest version\n", name, name)
 		case backup.DriftPending:
-			fmt.Fprintf(s.stderr, "pending: a candidate that is not committed, or a commit that waits for its confirmation; commit it on the device\n")
+			fmt.Fprintf(s.stderr, "pending: muster config diff %s --pending shows what waits; commit, confirm or drop it on the device\n", name)
 		default:
 			fmt.Fprintf(s.stderr, "changed: muster config diff %s shows the lines; muster config approve %s says that they are right\n", name, name)
 		}

@@ -274,7 +274,7 @@ func (c *Client) Versions(ctx context.Context, name string) (v []Version, err er
 }
 
 // Diff returns a unified diff, redacted: of two versions (0, 0: the newest and
-// the one before), or against "unsaved" or "baseline".
+// the one before), or against "unsaved" or "baseline", or what is "pending".
 func (c *Client) Diff(ctx context.Context, name string, a, b int, against string) (io.ReadCloser, error) {
 	return c.request(ctx, "GET", path("config", name, "diff"), values("a", number(a), "b", number(b), "against", against), nil)
 }
@@ -293,6 +293,12 @@ func (c *Client) Export(ctx context.Context, filter []string, each func(Line) er
 // "baseline" (of version; 0: the newest) or "unpin".
 func (c *Client) Decide(ctx context.Context, name, verb string, version int) (d Decided, err error) {
 	return d, c.call(ctx, "POST", path("config", name, verb), values("version", number(version)), nil, &d)
+}
+
+// DecideMany approves, accepts or discards on all devices that a filter fits, or
+// of a group of changes.
+func (c *Client) DecideMany(ctx context.Context, verb string, filter []string, group string) (d []Decided, err error) {
+	return d, c.call(ctx, "POST", path("decisions", verb), values("q", strings.Join(filter, " "), "group", group), nil, &d)
 }
 
 // Drift lists what drifted.

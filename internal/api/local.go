@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -155,6 +157,9 @@ func (s *Server) acting(mux *router) {
 
 	mux.HandleFunc("POST /v1/config/{name}/{verb}", answer(func(r *http.Request) (any, error) {
 		return s.decide(r.Context(), r.PathValue("name"), r.PathValue("verb"), count(r, "version"))
+	}))
+	mux.HandleFunc("POST /v1/decisions/{verb}", answer(func(r *http.Request) (any, error) {
+		return s.decideMany(r.Context(), r.PathValue("verb"), r.FormValue("q"), r.FormValue("group"))
 	}))
 	mux.HandleFunc("POST /v1/alerts/{id}/ack", answer(func(r *http.Request) (any, error) {
 		id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
@@ -313,6 +318,57 @@ func (s *Server) decide(ctx context.Context, name, verb string, version int) (De
 		err = &Error{Message: "there is no decision " + collector.Escape(verb), Exit: 2}
 	}
 	return out, err
+}
+
+// decideMany approves, accepts or discards what waits on the devices that a filter
+// fits, or whose configuration changed as the group says. Devices on which nothing
+// waits are left out: a newer capture that changed otherwise is in no group that
+// somebody saw. What failed is in the note of its device.
+func (s *Server) decideMany(ctx context.Context, verb, filter, group string) ([]Decided, error) {
+	if filter == "" && group == "" {
+		return nil, &Error{Message: "name devices, filter words or a group; muster drift shows the groups", Exit: 2}
+	}
+	waits := map[string]bool{} // by name
+	switch verb {
+	case "approve":
+		drifts, err := s.Drift(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range drifts {
+			if d.Kind == backup.DriftChanged && (group == "" || d.Group == group) {
+				waits[d.Device] = true
+			}
+		}
+	case "accept", "discard":
+		if group != "" {
+			return nil, &Error{Message: "a group is of changes, and what is in quarantine is no version yet: name devices or filter words", Exit: 2}
+		}
+		rows, err := s.Devices(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range rows {
+			waits[d.Name] = d.BackupState == backup.QuarantineHeld
+		}
+	default:
+		return nil, &Error{Message: "only approve, accept and discard decide about many devices, not " + collector.Escape(verb), Exit: 2}
+	}
+	out := []Decided{}
+	for _, name := range slices.Sorted(maps.Keys(waits)) {
+		if !waits[name] {
+			continue
+		}
+		d, err := s.decide(ctx, name, verb, 0)
+		if err != nil {
+			d = Decided{Device: name, Note: err.Error(), Failed: true}
+		}
+		out = append(out, d)
+	}
+	if len(out) == 0 {
+		return nil, &Error{Message: "nothing waits there: no device of these has a change to approve, or a capture in quarantine", Exit: 1}
+	}
+	return out, nil
 }
 
 // retrySecret releases a credential by its name, or all that use a secret.

@@ -47,6 +47,7 @@ type Configs interface {
 	Diff(ctx context.Context, w io.Writer, device int64, a, c int) error
 	DiffUnsaved(ctx context.Context, w io.Writer, device int64) error
 	DiffBaseline(ctx context.Context, w io.Writer, device int64) error
+	WritePending(ctx context.Context, w io.Writer, device int64) error
 	Grep(ctx context.Context, pattern string, devices []inventory.Device, emit func(backup.Hit) error) error
 	Export(ctx context.Context, devices []inventory.Device, emit func(backup.File) error) error
 	Approve(ctx context.Context, device int64, by string) (int, error)
@@ -246,7 +247,8 @@ func (s *Server) raw(ctx context.Context, name string, w backup.Which, by string
 }
 
 // Diff writes a unified diff, redacted: versions a and b (0, 0: the newest two),
-// or against "unsaved" or "baseline".
+// or against "unsaved" or "baseline"; "pending" is what the device says of changes
+// that wait, which is no diff.
 func (s *Server) Diff(ctx context.Context, w io.Writer, name string, a, b int, against string) error {
 	d, err := s.devices.Show(ctx, name)
 	if err != nil {
@@ -259,8 +261,10 @@ func (s *Server) Diff(ctx context.Context, w io.Writer, name string, a, b int, a
 		return s.configs.DiffUnsaved(ctx, w, d.ID)
 	case "baseline":
 		return s.configs.DiffBaseline(ctx, w, d.ID)
+	case "pending":
+		return s.configs.WritePending(ctx, w, d.ID)
 	}
-	return &Error{Message: "a diff is against two versions, unsaved or baseline, not " + against, Exit: 2}
+	return &Error{Message: "a diff is against two versions, unsaved, baseline or pending, not " + against, Exit: 2}
 }
 
 // Drift lists what drifted, of the devices that a filter fits.

@@ -234,6 +234,7 @@ type Decided struct {
 	Device  string `json:"device"`
 	Version int    `json:"version,omitempty"`
 	Note    string `json:"note"`
+	Failed  bool   `json:"failed,omitempty"` // of many: this one was not done, Note says why
 }
 
 // SecretValue carries a secret to the socket of the data directory.

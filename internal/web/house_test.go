@@ -131,6 +131,10 @@ func (f *fakeConfigs) DiffBaseline(context.Context, io.Writer, int64) error {
 	return fmt.Errorf("there is no baseline: %w", backup.ErrNotStored)
 }
 
+func (f *fakeConfigs) WritePending(context.Context, io.Writer, int64) error {
+	return backup.ErrNotStored
+}
+
 func (f *fakeConfigs) Grep(context.Context, string, []inventory.Device, func(backup.Hit) error) error {
 	return nil
 }
