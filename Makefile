@@ -21,7 +21,7 @@ help: ## list what can be made
 build: ## ./muster
 	$(BUILD) -o muster ./cmd/muster
 
-demo: build ## a simulated network of 12 devices, found, backed up, watched (ARGS="--for 60s" ends by itself)
+demo: build ## a simulated network of 44 devices, found, backed up, watched (ARGS="--for 60s" ends by itself)
 	./muster demo $(ARGS)
 
 test: ## all tests that need neither root nor a lab

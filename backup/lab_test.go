@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,13 @@ var platforms = []lab.Device{
 	{Name: "core-1", Platform: lab.Junos},
 	{Name: "fw-1", Platform: lab.FortiOS},
 	{Name: "edge-1", Platform: lab.FRR},
+	{Name: "dc-1", Platform: lab.NXOS},
+	{Name: "vpn-1", Platform: lab.ASA, Enable: lab.Enable},
+	{Name: "br-1", Platform: lab.RouterOS},
+	{Name: "flr-1", Platform: lab.ProCurve, Enable: lab.Enable},
+	{Name: "cx-1", Platform: lab.AOSCX},
+	{Name: "dist-2", Platform: lab.VRP},
+	{Name: "pa-1", Platform: lab.PANOS},
 }
 
 func TestEveryPlatformIsBackedUpQuietlyAndItsChangesAreSeen(t *testing.T) {
@@ -96,7 +104,7 @@ func TestEveryPlatformIsBackedUpQuietlyAndItsChangesAreSeen(t *testing.T) {
 		t.Run(string(d.Platform), func(t *testing.T) {
 			t.Parallel() // most of it is waiting for devices to have nothing more to say
 			n, i := newNetwork(t, d), 0
-			saves := d.Platform != lab.Junos && d.Platform != lab.FortiOS
+			saves := !slices.Contains([]lab.Platform{lab.Junos, lab.FortiOS, lab.RouterOS, lab.PANOS}, d.Platform)
 			want := func(outcome backup.Outcome, version int, drift ...string) {
 				t.Helper()
 				r := n.night(i)

@@ -49,7 +49,7 @@ type globals struct {
 type command struct {
 	globals
 
-	Demo     demoCmd     `cmd:"" help:"Show it all on a simulated network of 12 devices."`
+	Demo     demoCmd     `cmd:"" help:"Show it all on a simulated network of 44 devices."`
 	Init     initCmd     `cmd:"" help:"Ask a few questions and write muster.yaml and the master key."`
 	Check    checkCmd    `cmd:"" help:"Check the settings, all faults at once."`
 	Serve    serveCmd    `cmd:"" help:"Run the schedules, serve the pages and the API."`

@@ -1,18 +1,22 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"muster/backup"
 	"muster/internal/api"
 	"muster/internal/lab"
 	"muster/internal/schedule"
+	"muster/inventory/platform"
 )
 
 // DemoOptions tune the demo.
@@ -35,11 +39,11 @@ type DemoOptions struct {
 
 // Who suffers what in the demo.
 const (
-	demoChanged   = "access-2"
-	demoUnsaved   = "dist-1"
-	demoStopped   = "access-4"
-	demoRejected  = "fw-2"
-	demoTruncated = "core-2"
+	demoChanged   = "par-acc-2"
+	demoUnsaved   = "par-dist-1"
+	demoStopped   = "lyo-acc-4"
+	demoRejected  = "lyo-fw-2"
+	demoTruncated = "par-core-2"
 )
 
 // demo is one showing.
@@ -94,7 +98,10 @@ func (d *demo) run(ctx context.Context) (err error) {
 		return fmt.Errorf("start the simulated network: %w", err)
 	}
 	defer d.net.Close()
-	d.say("A simulated network of %d devices lives on %s: cores, distribution, access and a firewall pair, linked by LLDP.", len(d.net.Devices()), d.net.Prefix())
+	d.say("A simulated network of %d devices lives on %s. They tell of each other by LLDP and CDP:", len(d.net.Devices()), d.net.Prefix())
+	for _, site := range d.sites() {
+		d.say("  %-6s %2d devices, %s to %s", site.name, site.devices, site.first, site.last)
+	}
 
 	opts := Options{Dir: dir, Config: filepath.Join(dir, "muster.yaml"), Key: filepath.Join(dir, "muster.key"), Say: d.say}
 	opts.Stderr = io.Discard // the demo tells what happens in its own words
@@ -203,11 +210,48 @@ func (d *demo) discover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range rows {
-		d.say("  %-9s %-14s %-9s %-17s %-18s %-12s %s", r.Name, r.Address, r.Vendor, r.Platform, oneLine(r.Model, 18), r.Version, r.Serial)
-	}
+	d.tellFound(rows)
 	d.watch.found(rows, len(d.net.Devices()))
 	return nil
+}
+
+// tellFound lists what was found, one line for each kind of device at a site:
+// nobody reads forty lines that differ in a digit.
+func (d *demo) tellFound(rows []api.Device) {
+	type kind struct{ site, vendor, platform, model, version string }
+	names := map[kind][]string{}
+	var kinds []kind
+	for _, r := range rows {
+		k := kind{r.Site, r.Vendor, r.Platform, r.Model, r.Version}
+		if names[k] == nil {
+			kinds = append(kinds, k)
+		}
+		names[k] = append(names[k], r.Name)
+	}
+	slices.SortStableFunc(kinds, func(a, b kind) int {
+		return cmp.Or(strings.Compare(a.site, b.site), strings.Compare(a.platform, b.platform))
+	})
+	for _, k := range kinds {
+		d.say("  %-6s %2d × %-18s %-17s %-18s %-18s %s", k.site, len(names[k]), oneLine(k.vendor, 18), k.platform, oneLine(k.model, 18), oneLine(k.version, 18), series(names[k]))
+	}
+	d.say("  %d devices of %d platforms; muster device list shows each with address and serial", len(rows), len(platformsOf(rows)))
+}
+
+// platformsOf are the platforms of the devices.
+func platformsOf(rows []api.Device) map[string]bool {
+	out := map[string]bool{}
+	for _, r := range rows {
+		out[r.Platform] = true
+	}
+	return out
+}
+
+// series shortens names in order to the first and the last.
+func series(names []string) string {
+	if len(names) == 1 {
+		return names[0]
+	}
+	return names[0] + " … " + names[len(names)-1]
 }
 
 func (d *demo) backup(ctx context.Context) error {
@@ -217,7 +261,7 @@ func (d *demo) backup(ctx context.Context) error {
 		d.progress("backing up", l.Progress)
 		if l.Backup != nil {
 			results = append(results, *l.Backup)
-			if l.Backup.Outcome != backup.Stored {
+			if l.Backup.Outcome != backup.Stored && l.Backup.Outcome != backup.Quarantined {
 				d.say("  %s: %s: %s", l.Backup.Device, l.Backup.Outcome, l.Backup.Message)
 			}
 		}
@@ -226,12 +270,57 @@ func (d *demo) backup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.accept(ctx, results); err != nil {
+		return err
+	}
 	st, err := d.c.Status(ctx)
 	if err != nil {
 		return err
 	}
 	d.say("  %d of %d devices backed up, %.0f s after the start", st.BackedUp, st.Managed, time.Since(d.begun).Seconds())
 	d.watch.backedUp(results, len(d.net.Devices()))
+	return nil
+}
+
+// accept says yes to first captures of platforms that muster knows from documents
+// only, as a person has to. What waits for another reason goes on waiting.
+func (d *demo) accept(ctx context.Context, results []backup.Result) error {
+	platforms, err := d.c.Platforms(ctx)
+	if err != nil {
+		return err
+	}
+	rows, err := d.c.Devices(ctx)
+	if err != nil {
+		return err
+	}
+	declared, of := map[string]bool{}, map[string]string{}
+	for _, p := range platforms {
+		declared[p.Name] = p.Evidence.Kind == platform.Declared
+	}
+	for _, r := range rows {
+		of[r.Name] = r.Platform
+	}
+	var names []string
+	for i := range results {
+		r := &results[i]
+		if r.Outcome != backup.Quarantined {
+			continue
+		}
+		if !declared[of[r.Device]] {
+			d.say("  %s: %s: %s", r.Device, r.Outcome, r.Message)
+			continue
+		}
+		if _, err := d.c.Decide(ctx, r.Device, "accept", 0); err != nil {
+			return err
+		}
+		r.Outcome = backup.Stored
+		names = append(names, r.Device)
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		d.say("  %s of platforms that are known from documents only, so a person looks at the first text", counted(len(names), "device"))
+		d.say("  %s  running: muster config accept %s", d.now(), strings.Join(names, " "))
+	}
 	return nil
 }
 

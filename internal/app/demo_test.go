@@ -27,10 +27,10 @@ func TestDemoShowsWhatItPromises(t *testing.T) {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	for _, want := range []string{
-		"core-1 ", "Juniper ", "juniper_junos ", "MX480 ", "12 of 12 devices backed up", "--dir " + dir + " drift",
-		"✕ access-2  changed ", "✕ dist-1    unsaved ", "✕ access-4  unreachable ", "✕ fw-2      login-rejected ", "✕ core-2    quarantined ",
-		"✓ access-2  changed ", "✓ dist-1    unsaved ", "✓ access-4  unreachable ", "✓ fw-2      login-rejected ", "✓ core-2    quarantined ",
-		"muster device retry fw-2", "Verdict, read through the API alone",
+		"paris  ", "lyon  ", "par-core-1 … par-core-2", "Juniper ", "juniper_junos ", "MX480 ", "44 devices of 13 platforms", "44 of 44 devices backed up", "--dir " + dir + " drift",
+		"✕ par-acc-2  changed ", "✕ par-dist-1 unsaved ", "✕ lyo-acc-4  unreachable ", "✕ lyo-fw-2   login-rejected ", "✕ par-core-2 quarantined ",
+		"✓ par-acc-2  changed ", "✓ par-dist-1 unsaved ", "✓ lyo-acc-4  unreachable ", "✓ lyo-fw-2   login-rejected ", "✓ par-core-2 quarantined ",
+		"muster device retry lyo-fw-2", "Verdict, read through the API alone",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the demo does not print %q:\n%s", want, &out)
@@ -64,16 +64,16 @@ func TestDemoShowsWhatItPromises(t *testing.T) {
 func TestVerdictMissesWhatWasHeldBack(t *testing.T) {
 	t.Parallel()
 	tests := map[lab.Fault][]string{
-		lab.FaultChange:   {"access-2 changed", "access-2 changed: over"},
-		lab.FaultUnsaved:  {"dist-1 has unsaved changes", "dist-1 has unsaved changes: over"},
-		lab.FaultStop:     {"access-4 stopped answering", "access-4 stopped answering: over"},
-		lab.FaultReject:   {"fw-2 rejects the login", "fw-2 rejects the login: over"},
-		lab.FaultTruncate: {"core-2 sends a truncated configuration", "core-2 sends a truncated configuration: over"},
-		lab.FaultRevert:   {"access-2 changed: over"},
-		lab.FaultSave:     {"dist-1 has unsaved changes: over"},
-		lab.FaultResume:   {"access-4 stopped answering: over"},
-		lab.FaultAccept:   {"fw-2 rejects the login: over"},
-		lab.FaultWhole:    {"core-2 sends a truncated configuration: over"},
+		lab.FaultChange:   {"par-acc-2 changed", "par-acc-2 changed: over"},
+		lab.FaultUnsaved:  {"par-dist-1 has unsaved changes", "par-dist-1 has unsaved changes: over"},
+		lab.FaultStop:     {"lyo-acc-4 stopped answering", "lyo-acc-4 stopped answering: over"},
+		lab.FaultReject:   {"lyo-fw-2 rejects the login", "lyo-fw-2 rejects the login: over"},
+		lab.FaultTruncate: {"par-core-2 sends a truncated configuration", "par-core-2 sends a truncated configuration: over"},
+		lab.FaultRevert:   {"par-acc-2 changed: over"},
+		lab.FaultSave:     {"par-dist-1 has unsaved changes: over"},
+		lab.FaultResume:   {"lyo-acc-4 stopped answering: over"},
+		lab.FaultAccept:   {"lyo-fw-2 rejects the login: over"},
+		lab.FaultWhole:    {"par-core-2 sends a truncated configuration: over"},
 	}
 	type ending struct {
 		out bytes.Buffer

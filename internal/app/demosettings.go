@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -38,8 +39,34 @@ func (d *demo) settings(o Options) error {
 	if listen == "" {
 		listen = freeListen()
 	}
-	text := fmt.Sprintf(demoSettings, d.net.Addr(demoRejected), d.net.Prefix(), d.net.SNMPPort(), d.net.SSHPort(), listen)
+	scopes := ""
+	for _, site := range d.sites() {
+		scopes += fmt.Sprintf(demoScope, site.name, site.first, site.last, d.net.SNMPPort(), d.net.SSHPort())
+	}
+	text := fmt.Sprintf(demoSettings, d.net.Addr(demoRejected), scopes, listen)
 	return os.WriteFile(o.Config, []byte(text), 0o600)
+}
+
+// demoSite is one of the places where the network stands.
+type demoSite struct {
+	name        string
+	first, last netip.Addr
+	devices     int
+}
+
+// sites are those of the simulated network. Their addresses follow one another.
+func (d *demo) sites() []demoSite {
+	var out []demoSite
+	for _, dev := range d.net.Devices() {
+		addr := d.net.Addr(dev.Name)
+		if n := len(out); n == 0 || out[n-1].name != dev.Site {
+			out = append(out, demoSite{name: dev.Site, first: addr})
+		}
+		site := &out[len(out)-1]
+		site.last = addr
+		site.devices++
+	}
+	return out
 }
 
 // demoSettings is the muster.yaml of the demo. The account of one firewall is a
@@ -64,19 +91,25 @@ credentials:
     auth: { protocol: sha256, password: { secret: v3-auth } }
     priv: { protocol: aes256, password: { secret: v3-priv } }
 scopes:
-  - name: demo
-    site: demo
-    addresses: [%s]
-    credentials: [v3, firewall, noc]
-    snmp: { port: %d, rate: 400 }
-    ssh: { port: %d }
-schedules:
+%sschedules:
   reachability: { every: 1s, down_after: 3s, tcp_every: 1s }
 receivers:
   - { name: console, kind: log }
 alerts:
   - { kinds: [unreachable, login-rejected, credential-stopped, quarantined, backup-failed, changed, unsaved], to: [console], unsaved_after: 0s }
 web: { listen: "%s" }
+`
+
+// demoScope is one site. FRR tells by SNMP neither what it is nor a serial, so
+// SNMPv3 says who may have a password; some platforms are known from documents only.
+const demoScope = `  - name: %[1]s
+    site: %[1]s
+    addresses: [%[2]s-%[3]s]
+    credentials: [v3, firewall, noc]
+    passwords_to: authenticated
+    declared: allow
+    snmp: { port: %[4]d, rate: 400 }
+    ssh: { port: %[5]d }
 `
 
 var demoSecrets = map[string]string{

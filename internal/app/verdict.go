@@ -10,6 +10,7 @@ import (
 	"muster/backup"
 	"muster/internal/alert"
 	"muster/internal/api"
+	"muster/internal/lab"
 	"muster/internal/schedule"
 )
 
@@ -96,7 +97,7 @@ func (f fault) flagged(s sight) (string, bool) {
 	firing := slices.ContainsFunc(s.alerts, func(a alert.Alert) bool {
 		return a.Kind == f.kind && a.State == alert.Firing && slices.Contains(a.Devices, f.device)
 	})
-	return fmt.Sprintf("✕ %-9s %-15s %-45s muster %s", f.device, f.kind, detail, f.next), ok && firing
+	return fmt.Sprintf("✕ %-10s %-15s %-45s muster %s", f.device, f.kind, detail, f.next), ok && firing
 }
 
 // over reports whether the fault was flagged and is no more: its alert is
@@ -117,7 +118,7 @@ func (f fault) over(s sight) (string, bool) {
 	if said == "" || drifted(s, f.device, f.kind) {
 		return "", false
 	}
-	return fmt.Sprintf("✓ %-9s %-15s %s", f.device, f.kind, oneLine(said, 90)), true
+	return fmt.Sprintf("✓ %-10s %-15s %s", f.device, f.kind, oneLine(said, 90)), true
 }
 
 // drifted reports whether the drift that an alert of kind is about still stands.
@@ -132,6 +133,9 @@ func (w *watch) found(rows []api.Device, want int) {
 		w.first = append(w.first, fmt.Sprintf("%d devices were found, not %d", len(rows), want))
 	}
 	for _, r := range rows {
+		if r.Platform == string(lab.FRR) && r.Version != "" {
+			continue // a host's agent tells no model and no serial
+		}
 		if r.Vendor == "" || r.Platform == "" || r.Model == "" || r.Version == "" || r.Serial == "" {
 			w.first = append(w.first, fmt.Sprintf("%s: vendor %q, platform %q, model %q, version %q, serial %q are not all known", r.Name, r.Vendor, r.Platform, r.Model, r.Version, r.Serial))
 		}

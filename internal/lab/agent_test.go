@@ -51,14 +51,16 @@ func TestWhatDevicesAreCanBeFoundTheVendorsWay(t *testing.T) {
 	o.Devices = append(o.Devices, Device{Name: "sw-9", Platform: IOS}, Device{Name: "r-9", Platform: FRR, SysDescr: "Network element"})
 	n := start(t, o)
 	tests := map[string]struct{ oid, want string }{
-		"access-1": {"1.3.6.1.2.1.47.1.1.1.1.11.1000", "FAK2640X005"},
-		"sw-9":     {"1.3.6.1.2.1.47.1.1.1.1.13.1001", "WS-C2960X-24TS-L"},
-		"dist-2":   {"1.3.6.1.2.1.1.1.0", "Arista Networks EOS version 4.28.3M running on an Arista Networks DCS-7050SX3-48YC8"},
-		"core-1":   {"1.3.6.1.4.1.2636.3.1.3.0", "FAK26001AFA"},
-		"core-2":   {"1.3.6.1.4.1.2636.3.1.2.0", "Juniper MX480 Internet Backbone Router"},
-		"fw-1":     {"1.3.6.1.4.1.12356.100.1.1.1.0", "FG100FTK26000011"},
-		"fw-2":     {"1.3.6.1.4.1.12356.101.13.2.1.1.2.1", "FG100FTK26000011"},
-		"r-9":      {"1.3.6.1.2.1.1.1.0", "Network element"},
+		"par-acc-1":  {"1.3.6.1.2.1.47.1.1.1.1.11.1000", "FAK2640X007"},
+		"sw-9":       {"1.3.6.1.2.1.47.1.1.1.1.13.1001", "WS-C2960X-24TS-L"},
+		"par-dist-2": {"1.3.6.1.2.1.1.1.0", "Arista Networks EOS version 4.28.3M running on an Arista Networks DCS-7050SX3-48YC8"},
+		"par-core-1": {"1.3.6.1.4.1.2636.3.1.3.0", "FAK26001AFA"},
+		"par-core-2": {"1.3.6.1.4.1.2636.3.1.2.0", "Juniper MX480 Internet Backbone Router"},
+		"par-fw-1":   {"1.3.6.1.4.1.12356.100.1.1.1.0", "FG100FTK26000021"},
+		"par-fw-2":   {"1.3.6.1.4.1.12356.101.13.2.1.1.2.1", "FG100FTK26000021"},
+		"par-acc-3":  {"1.3.6.1.4.1.9.9.23.1.3.4.0", "par-acc-3.example.net"},
+		"par-dist-1": {"1.3.6.1.2.1.17.7.1.4.3.1.1.20", "office"},
+		"r-9":        {"1.3.6.1.2.1.1.1.0", "Network element"},
 	}
 	for name, tt := range tests {
 		p, err := client(t, n, name, &gosnmp.GoSNMP{}).Get([]string{tt.oid, "1.3.6.1.2.1.1.5.0", "1.3.6.1.2.1.1.3.0", "1.3.6.1.2.1.99.0"})
@@ -90,15 +92,54 @@ func TestNeighborsAgreeAtBothEnds(t *testing.T) {
 			seen[d.Name+" "+local[strings.Split(index, ".")[1]]+" > "+peer+" "+far[index]] = true
 		}
 	}
+	ends := 0
 	for _, l := range o.Links {
+		if n.node(l.A).port(l.APort).lldp == 0 || n.node(l.B).port(l.BPort).lldp == 0 {
+			continue // an ASA speaks no LLDP
+		}
+		ends += 2
 		for _, want := range []string{l.A + " " + l.APort + " > " + l.B + " " + l.BPort, l.B + " " + l.BPort + " > " + l.A + " " + l.APort} {
 			if !seen[want] {
 				t.Errorf("nobody says %s", want)
 			}
 		}
 	}
-	if len(seen) != 2*len(o.Links) {
-		t.Errorf("%d neighbors are told of, %d links have %d ends", len(seen), len(o.Links), 2*len(o.Links))
+	if len(seen) != ends || ends < 80 {
+		t.Errorf("%d neighbors are told of, the links have %d ends", len(seen), ends)
+	}
+}
+
+func TestCiscoDevicesTellOfEachOtherByCDP(t *testing.T) {
+	n := start(t, Demo())
+	const ids, ports = "1.3.6.1.4.1.9.9.23.1.2.1.1.6", "1.3.6.1.4.1.9.9.23.1.2.1.1.7"
+	acc, core := n.node("lyo-acc-1"), n.node("lyo-core-1")
+	g := client(t, n, "lyo-acc-1", &gosnmp.GoSNMP{})
+	at := fmt.Sprintf("%d.", acc.port("Te1/1/1").index)
+	for index, id := range walk(t, g, ids) {
+		if strings.HasPrefix(index, at) && (id != "lyo-core-1("+core.spec.Serial+")" || walk(t, g, ports)[index] != "Ethernet1/11") {
+			t.Errorf("lyo-acc-1 says %s %s of %s", id, walk(t, g, ports)[index], index)
+		}
+	}
+	if got := len(walk(t, g, ids)); got != 2 {
+		t.Errorf("lyo-acc-1 has %d neighbors by CDP, not the two cores", got)
+	}
+	if got := walk(t, client(t, n, "par-dist-1", &gosnmp.GoSNMP{}), ids); len(got) > 0 {
+		t.Errorf("an Arista switch speaks CDP: %v", got)
+	}
+}
+
+func TestStackHasChassisAndSerialOfEachMember(t *testing.T) {
+	n := start(t, Options{Devices: []Device{{Name: "stack", Members: 3}}})
+	g := client(t, n, "stack", &gosnmp.GoSNMP{})
+	serials := map[string]bool{}
+	rows := walk(t, g, "1.3.6.1.2.1.47.1.1.1.1.11")
+	for index, class := range walk(t, g, "1.3.6.1.2.1.47.1.1.1.1.5") {
+		if class == fmt.Sprint(classChassis) {
+			serials[rows[index]] = true
+		}
+	}
+	if len(serials) != 3 {
+		t.Errorf("three members have the serials %v", serials)
 	}
 }
 

@@ -53,14 +53,41 @@ func frrVersion(d *node) string {
 	return fmt.Sprintf("FRRouting %s (%s) on Linux(6.1.0-18-amd64).\nCopyright 1996-2005 Kunihiro Ishiguro, et al.\nconfigured with:\n    '--build=x86_64-linux-gnu' '--prefix=/usr' '--enable-vtysh=yes'\n", d.spec.Version, d.spec.Name)
 }
 
-// haMembers are the units of a FortiGate's cluster: itself and the FortiGates
-// that its ha1 leads to.
-func (d *node) haMembers() []*node {
-	if p := d.port("ha1"); p != nil && p.peer != nil && p.peer.spec.Platform == FortiOS {
-		if p.peer.index < d.index {
-			return []*node{p.peer, d}
-		}
-		return []*node{d, p.peer}
+// haPort is the name of the port that leads to the other unit of a cluster.
+func haPort(d *node) string {
+	switch d.spec.Platform {
+	case FortiOS:
+		return "ha1"
+	case PANOS:
+		return "ethernet1/12"
 	}
-	return []*node{d}
+	return ""
+}
+
+// twin is the other unit of a firewall pair; nil: there is none.
+func (d *node) twin() *node {
+	if p := d.port(haPort(d)); p != nil && p.peer != nil && p.peer.spec.Platform == d.spec.Platform {
+		return p.peer
+	}
+	return nil
+}
+
+// haMembers are the units of a pair, the first one active; or the device alone.
+func (d *node) haMembers() []*node {
+	switch t := d.twin(); {
+	case t == nil:
+		return []*node{d}
+	case t.index < d.index:
+		return []*node{t, d}
+	default:
+		return []*node{d, t}
+	}
+}
+
+// role is that of a unit of a pair.
+func (d *node) role() string {
+	if d.haMembers()[0] == d {
+		return "active"
+	}
+	return "passive"
 }

@@ -156,8 +156,8 @@ func (n *Network) RejectLogin(name string, reject bool) {
 	n.control(name, f, func(d *node) { d.rejecting = reject })
 }
 
-// Truncate cuts the running config in the middle of a line, the prompt coming as
-// usual; or prints it whole again.
+// Truncate cuts the running config about the middle, each display a little
+// elsewhere, the prompt coming as usual; or prints it whole again.
 func (n *Network) Truncate(name string, truncate bool) {
 	f := FaultWhole
 	if truncate {

@@ -18,18 +18,20 @@ type dialect struct {
 	plainLF  bool   // exec requests print LF line ends
 	multiple bool   // a connection carries more than one session
 
-	motd     func(d *node) string // LF line ends
-	prompt   func(s *shell) string
-	session  map[string]string // settings of the session and what they print
-	unpaged  []string          // those that turn the pager off
-	running  []string
-	startup  []string
-	answers  map[string]func(d *node) string // further commands
-	unknown  func(s *shell, line string, words []string, good int) string
-	denied   string // the user level asks for a configuration; empty: unknown says it
-	config   func(w *pen)
-	bulk     func(r *rand.Rand, n int) string
-	noSaving bool // what is changed is stored at once
+	motd      func(d *node) string // LF line ends
+	anyKey    string               // asks for a key before the first prompt; empty: does not
+	prompt    func(s *shell) string
+	session   map[string]string // settings of the session and what they print
+	unpaged   []string          // those that turn the pager off
+	running   []string
+	startup   []string
+	answers   map[string]func(d *node) string // further commands
+	badEnable string                          // what a third wrong password for the privileged level brings
+	unknown   func(s *shell, line string, words []string, good int) string
+	denied    string // the user level asks for a configuration; empty: unknown says it
+	config    func(w *pen)
+	bulk      func(r *rand.Rand, n int) string
+	noSaving  bool // what is changed is stored at once
 }
 
 func ciscoPrompt(s *shell) string {
@@ -58,11 +60,12 @@ func privilege(*node) string { return "Current privilege level is 15\n" }
 // dialects is the list of the platforms that the lab plays. It never changes.
 var dialects = map[Platform]*dialect{
 	IOS: cisco, IOSXE: cisco, EOS: eos, Junos: junos, FortiOS: fortios, FRR: frr,
+	NXOS: nxos, ASA: asa, RouterOS: routeros, ProCurve: procurve, AOSCX: aoscx, VRP: vrp, PANOS: panos,
 }
 
 var (
 	cisco = &dialect{
-		version: "SSH-2.0-Cisco-1.25", levels: true, newline: "\r\n",
+		version: "SSH-2.0-Cisco-1.25", levels: true, newline: "\r\n", badEnable: "% Bad secrets\n\n",
 		pager:  pager{prompt: " --More-- ", wipe: strings.Repeat("\b", 9) + strings.Repeat(" ", 8) + strings.Repeat("\b", 9), rows: 24, anyEnd: true},
 		motd:   func(*node) string { return "\n" },
 		prompt: ciscoPrompt,
@@ -85,7 +88,7 @@ var (
 		config: ciscoConfig, bulk: ciscoBulk,
 	}
 	eos = &dialect{
-		version: "SSH-2.0-OpenSSH_8.7", levels: true, freely: true, newline: "\r\n", multiple: true,
+		version: "SSH-2.0-OpenSSH_8.7", levels: true, freely: true, newline: "\r\n", multiple: true, badEnable: "% Bad secret\n",
 		pager:  pager{prompt: "\x1b[7m --More-- \x1b[27m", wipe: "\r\x1b[K", rows: 23, pty: true},
 		motd:   func(*node) string { return "Last login: Mon Nov 23 09:12:44 2026 from 192.0.2.9\n" },
 		prompt: ciscoPrompt,

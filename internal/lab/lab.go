@@ -1,6 +1,7 @@
 // Package lab plays a network on loopback: SNMP agents and SSH command lines of
-// Cisco IOS and IOS-XE, Arista EOS, Juniper Junos, FortiOS and FRR, for the demo
-// and for tests.
+// the platforms below, for the demo and for tests.
+//
+// One more platform is a text in platforms/, an entry of models and one of dialects.
 //
 // A [Network] is started from a list of [Device] and torn down by Close. Each
 // device has an address of its own in one 127.x.y.0/24, and every device uses the
@@ -38,6 +39,14 @@ const (
 	Junos   Platform = "juniper_junos"
 	FortiOS Platform = "fortinet_fortios"
 	FRR     Platform = "frr"
+
+	NXOS     Platform = "cisco_nxos"
+	ASA      Platform = "cisco_asa"
+	RouterOS Platform = "mikrotik_routeros"
+	ProCurve Platform = "hp_procurve"
+	AOSCX    Platform = "aruba_aoscx"
+	VRP      Platform = "huawei_vrp"
+	PANOS    Platform = "paloalto_panos"
 )
 
 // What a Device has where its fields are empty, and what Demo gives its devices.
@@ -69,8 +78,8 @@ type Device struct {
 	Model, Version, Serial string // empty: usual ones of the platform; serials are unique
 
 	User, Password string // empty: the constants User and Password
-	// Enable is the password of the privileged level (IOS, IOS-XE, EOS). Empty:
-	// logins on IOS and IOS-XE are privileged at once, enable on EOS asks nothing.
+	// Enable is the password of the privileged level (IOS, IOS-XE, EOS, ASA, ProCurve).
+	// Empty: logins are privileged at once, and enable on EOS and ASA asks nothing.
 	Enable string
 	// Auth are the SSH methods offered, of password, keyboard-interactive and
 	// publickey. Empty: the first two, and publickey where Keys are given.
@@ -87,6 +96,12 @@ type Device struct {
 	NoSNMP    bool // SNMP is never answered
 	// SysDescr and SysObjectID replace the platform's, for agents that give no hint.
 	SysDescr, SysObjectID string
+
+	// Site is told as sysLocation's first word. Empty: lab.
+	Site string
+	// Members are the switches of a stack (IOS-XE): each has a chassis and a serial
+	// of its own. 0: one.
+	Members int
 
 	Size int // bytes of running config to grow to, about; 0: as the interfaces make it, 3…10 kB
 

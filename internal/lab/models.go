@@ -5,15 +5,113 @@ import (
 	"strings"
 )
 
-// models are the usual hardware and release of each platform. serial is a
-// format that takes the device's number.
-var models = map[Platform]struct{ maker, model, version, serial string }{
-	IOSXE:   {"Cisco Systems, Inc.", "C9300-24P", "17.9.4a", "FAK2640X%03d"},
-	IOS:     {"Cisco Systems, Inc.", "WS-C2960X-24TS-L", "15.2(7)E4", "FAK2610Y%03d"},
-	EOS:     {"Arista Networks", "DCS-7050SX3-48YC8", "4.28.3M", "FAK2640%04d"},
-	Junos:   {"Juniper Networks", "mx480", "21.4R3-S5.4", "FAK26%03dAFA"},
-	FortiOS: {"Fortinet", "FGT_100F", "7.4.4", "FG100FTK26%06d"},
-	FRR:     {"", "", "8.4.4", "FAKFRR%03d"},
+// models are the usual hardware and release of each platform.
+var models = map[Platform]hardware{
+	IOSXE:   {maker: "Cisco Systems, Inc.", model: "C9300-24P", version: "17.9.4a", serial: "FAK2640X%03d", enterprise: 9, cdp: true},
+	IOS:     {maker: "Cisco Systems, Inc.", model: "WS-C2960X-24TS-L", version: "15.2(7)E4", serial: "FAK2610Y%03d", enterprise: 9, cdp: true},
+	EOS:     {maker: "Arista Networks", model: "DCS-7050SX3-48YC8", version: "4.28.3M", serial: "FAK2640%04d", enterprise: 30065, vlans: true},
+	Junos:   {maker: "Juniper Networks", model: "mx480", version: "21.4R3-S5.4", serial: "FAK26%03dAFA", enterprise: 2636},
+	FortiOS: {maker: "Fortinet", model: "FGT_100F", version: "7.4.4", serial: "FG100FTK26%06d", enterprise: 12356},
+	FRR:     {version: "8.4.4", serial: "FAKFRR%03d", enterprise: 8072},
+	NXOS: {
+		maker: "Cisco Systems, Inc.", model: "N9K-C93180YC-FX", version: "10.3(4a)", serial: "FAKN26%04d", enterprise: 9, cdp: true, vlans: true,
+		oid:     "1.3.6.1.4.1.9.12.3.1.3.2180",
+		descr:   "Cisco NX-OS(tm) nxos64-cs.10.3.4a.M.bin, Software (nxos64-cs), Version {version}, RELEASE SOFTWARE Copyright (c) 2002-2023 by Cisco Systems, Inc. Compiled 9/22/2023 12:00:00",
+		chassis: 149,
+		ports: []series{
+			{first: 83886080, names: []string{"mgmt0"}, speed: gigabit, mgmt: true},
+			{first: 436207616, step: 512, name: "Ethernet1/%d", from: 1, count: 54, speed: 25 * gigabit},
+		},
+		routes: true,
+	},
+	ASA: {
+		maker: "Cisco Systems, Inc.", model: "ASA5525", version: "9.12(4)67", serial: "FAKA26%04d", enterprise: 9,
+		oid:   "1.3.6.1.4.1.9.1.1408", // ciscoASA5525
+		descr: "Cisco Adaptive Security Appliance Version {version}", chassis: 1,
+		ports: []series{
+			{first: 3, step: 1, names: []string{"outside", "inside", "dmz"}, descr: "Adaptive Security Appliance '%s' interface", speed: gigabit, mute: true},
+			{first: 12, names: []string{"management"}, descr: "Adaptive Security Appliance '%s' interface", speed: gigabit, mgmt: true, mute: true},
+		},
+		routes: true,
+	},
+	RouterOS: {
+		maker: "MikroTik", model: "RB5009UG+S+", version: "7.16.2", serial: "HFAKE26%04d", enterprise: 14988,
+		oid: "1.3.6.1.4.1.14988.1", descr: "RouterOS {model}",
+		ports: []series{
+			{first: 1, step: 1, name: "ether%d", from: 1, count: 8, speed: gigabit},
+			{first: 9, names: []string{"sfp-sfpplus1"}, speed: 10 * gigabit, mgmt: true},
+		},
+		routes: true,
+	},
+	ProCurve: {
+		maker: "HP", model: "JL256A", version: "WC.16.11.0012", serial: "FAKP26%04d", enterprise: 11, vlans: true,
+		oid:     "1.3.6.1.4.1.11.2.3.7.11.181.18",
+		descr:   "Aruba {model} 2930F-48G-PoE+-4SFP+ Switch, revision {version}, ROM WC.16.01.0010 (/ws/swbuildm/rel_ajanta/code/build/lvm(swbuildm_rel_ajanta))",
+		chassis: 1,
+		ports: []series{
+			{first: 1, step: 1, name: "%d", from: 1, count: 48, speed: gigabit},
+			{first: 49, step: 1, name: "%d", from: 49, count: 4, speed: 10 * gigabit},
+			{first: 1025, names: []string{"VLAN10"}, kind: ifPropVirt, speed: gigabit, mgmt: true, mute: true},
+		},
+	},
+	AOSCX: {
+		maker: "HPE Aruba", model: "JL661A", version: "FL.10.13.1000", serial: "SGFAKE26%04d", enterprise: 47196, vlans: true,
+		oid: "1.3.6.1.4.1.47196.4.1.1.1.50", descr: "Aruba {model} 6300M 48G CL4 PoE 4SFP56 Swch {version}", chassis: 1001,
+		ports: []series{
+			{first: 1, step: 1, name: "1/1/%d", from: 1, count: 48, speed: gigabit},
+			{first: 49, step: 1, name: "1/1/%d", from: 49, count: 4, speed: 25 * gigabit},
+			{first: 16777226, names: []string{"vlan10"}, kind: ifPropVirt, speed: gigabit, mgmt: true, mute: true},
+		},
+	},
+	VRP: {
+		maker: "Huawei", model: "S5720-28X-SI-AC", version: "V200R019C10SPC500", serial: "2102FAKE26%06d", enterprise: 2011, vlans: true,
+		oid:     "1.3.6.1.4.1.2011.2.23.425",
+		descr:   "{model}\r\nHuawei Versatile Routing Platform Software\r\nVRP (R) software, Version 5.170 (S5720 {version})\r\nCopyright (C) 2000-2020 HUAWEI TECH CO., LTD",
+		chassis: 67108867, board: 67108873,
+		ports: []series{
+			{first: 6, step: 1, name: "GigabitEthernet0/0/%d", from: 1, count: 24, speed: gigabit},
+			{first: 30, step: 1, name: "XGigabitEthernet0/0/%d", from: 1, count: 4, speed: 10 * gigabit},
+			{first: 40, names: []string{"Vlanif10"}, kind: ifPropVirt, speed: gigabit, mgmt: true, mute: true},
+		},
+	},
+	PANOS: {
+		maker: "Palo Alto Networks", model: "PA-850", version: "10.2.9-h1", serial: "0165FAKE%06d", enterprise: 25461,
+		oid: "1.3.6.1.4.1.25461.2.3.36", descr: "Palo Alto Networks PA-800 series firewall", chassis: 1,
+		ports: []series{
+			{first: 1, names: []string{"mgmt"}, speed: gigabit, mgmt: true, mute: true},
+			{first: 2, step: 1, name: "ethernet1/%d", from: 1, count: 12, speed: gigabit},
+		},
+		routes: true,
+	},
+}
+
+// hardware is what a platform usually runs on, and how its agent speaks of it.
+// What is empty is made by code of the platform's own.
+type hardware struct {
+	maker, model, version string
+	serial                string // format that takes the device's number
+	enterprise            uint32 // of the vendor, in the engine ID
+	oid, descr            string // sysObjectID, sysDescr with {model} and {version}
+	chassis               uint32 // entPhysicalIndex of the chassis; 0: no row
+	board                 uint32 // row that has the serial instead; 0: the chassis has it
+	ports                 []series
+	routes                bool // a link's end has an address where the far end routes, too
+	cdp                   bool // CISCO-CDP-MIB is answered
+	vlans                 bool // Q-BRIDGE-MIB names the VLANs
+}
+
+// series are ports of one kind: names, or count ports whose name is a format
+// that takes numbers from from on.
+type series struct {
+	first, step uint32 // ifIndex of the first one, and how far it is to the next
+	names       []string
+	name        string
+	from, count int
+	descr       string // format of ifDescr, where that is not ifName
+	kind        uint32 // ifType; 0: Ethernet
+	speed       uint64
+	mgmt        bool // carries the address that the lab listens on
+	mute        bool // speaks no LLDP
 }
 
 // sysDescr is what the agent says it runs, worded as the vendor does; Cisco's has
@@ -35,7 +133,8 @@ func (d *node) sysDescr() string {
 	case FRR:
 		return "FRRouting " + s.Version + " on Linux 6.1.0-18-amd64"
 	}
-	return "" // FortiOS: the administrator's free text, empty unless set
+	// Empty on FortiOS: the administrator's free text.
+	return strings.NewReplacer("{model}", s.Model, "{version}", s.Version).Replace(models[s.Platform].descr)
 }
 
 func (d *node) sysObjectID() string {
@@ -54,12 +153,15 @@ func (d *node) sysObjectID() string {
 	case FortiOS:
 		return "1.3.6.1.4.1.12356.101.1.1041"
 	}
+	if oid := models[d.spec.Platform].oid; oid != "" {
+		return oid
+	}
 	return "1.3.6.1.4.1.8072.3.2.10" // netSnmpAgentOIDs.linux
 }
 
 // engineID follows RFC 3411 §5: the vendor's number, then a MAC address.
 func (d *node) engineID() []byte {
-	enterprise := map[Platform]uint32{IOSXE: 9, IOS: 9, EOS: 30065, Junos: 2636, FortiOS: 12356, FRR: 8072}[d.spec.Platform]
+	enterprise := models[d.spec.Platform].enterprise
 	head := []byte{0x80 | byte(enterprise>>24), byte(enterprise >> 16), byte(enterprise >> 8), byte(enterprise), 3}
 	return append(head, d.mac(nil)...)
 }
@@ -88,5 +190,24 @@ func (d *node) vendor(m *mib) {
 			m.text(u.spec.Serial, ha+".2.1.1.2", uint32(i+1)) // fgHaStatsSerial
 			m.text(u.spec.Name, ha+".2.1.1.11", uint32(i+1))  // fgHaStatsHostname
 		}
+	case RouterOS:
+		const mtxr = "1.3.6.1.4.1.14988.1.1" // MIKROTIK-MIB
+		m.text(s.Version, mtxr+".4.4.0")
+		m.text(s.Serial, mtxr+".7.3.0")
+		m.text(s.Model, mtxr+".7.9.0")
+	case ProCurve:
+		m.text(s.Version, "1.3.6.1.4.1.11.2.14.11.5.1.1.3.0")                   // NETSWITCH-MIB::hpSwitchOsVersion
+		m.text(fmt.Sprintf("%-16s", s.Serial), "1.3.6.1.4.1.11.2.36.1.1.2.9.0") // SEMI-MIB::hpHttpMgSerialNumber, padded
+	case VRP:
+		m.text(s.Model, "1.3.6.1.4.1.2011.5.25.31.6.5.0") // HUAWEI-ENTITY-EXTENT-MIB::hwEntitySystemModel
+	case PANOS:
+		const sys = "1.3.6.1.4.1.25461.2.1.2.1" // PAN-COMMON-MIB::panSys
+		m.text(s.Version, sys+".1.0")
+		m.text(s.Serial, sys+".3.0")
+		state := "disabled"
+		if d.twin() != nil {
+			state = d.role()
+		}
+		m.text(state, sys+".11.0") // panSysHAState
 	}
 }

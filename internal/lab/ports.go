@@ -142,11 +142,41 @@ func (d *node) makePorts() {
 			p.mgmt = i == 0
 		}
 	}
+	for _, s := range models[d.spec.Platform].ports {
+		d.makeSeries(s)
+	}
+}
+
+func (d *node) makeSeries(s series) {
+	names := s.names
+	for i := range s.count {
+		names = append(names, fmt.Sprintf(s.name, s.from+i))
+	}
+	for i, name := range names {
+		descr := name
+		if s.descr != "" {
+			descr = fmt.Sprintf(s.descr, name)
+		}
+		p := d.ethernet(s.first+s.step*uint32(i), name, descr, s.speed)
+		p.mgmt = s.mgmt
+		if s.kind != 0 {
+			p.kind = s.kind
+		}
+		if s.mute {
+			p.lldp = 0
+		}
+	}
 }
 
 // routed says whether a port of this platform has an address of its own when it
 // leads to another router.
-func (d *node) routed() bool { return d.spec.Platform != IOSXE && d.spec.Platform != IOS }
+func (d *node) routed() bool {
+	switch d.spec.Platform {
+	case EOS, Junos, FortiOS, FRR:
+		return true
+	}
+	return models[d.spec.Platform].routes
+}
 
 // addressLinks gives both ends of link number i a /30.
 func addressLinks(i int, a, b *port, an, bn *node) {
@@ -171,7 +201,7 @@ func addressLinks(i int, a, b *port, an, bn *node) {
 func (d *node) mac(p *port) []byte {
 	var n uint32
 	if p != nil {
-		n = p.index
+		n = p.index ^ p.index>>16 // some platforms number their ports in the upper bits
 	}
 	return []byte{0x02, 0x4d, byte(d.index >> 8), byte(d.index), byte(n >> 8), byte(n)}
 }

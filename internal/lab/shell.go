@@ -49,6 +49,13 @@ func (s *shell) dialogue() {
 	}
 	p := s.d.dialect
 	s.write(crlf(p.motd(s.d) + s.d.spec.Motd))
+	if p.anyKey != "" {
+		s.puts(p.anyKey)
+		if _, err := s.key(); err != nil {
+			return
+		}
+		s.puts("\r\n")
+	}
 	gap := ""
 	for {
 		s.puts(gap + p.prompt(s))
@@ -179,11 +186,7 @@ func (s *shell) enable() bool {
 			return true
 		}
 	}
-	if s.d.spec.Platform == EOS {
-		s.puts("% Bad secret\r\n")
-	} else {
-		s.puts("% Bad secrets\r\n\r\n")
-	}
+	s.write(crlf(s.d.dialect.badEnable))
 	return true
 }
 
@@ -191,7 +194,7 @@ func (s *shell) enable() bool {
 func (s *shell) showRunning(pipes []string) bool {
 	d := s.d
 	text := d.show()
-	half := text[:len(text)/2]
+	half := text[:max(0, len(text)/2-d.cutBy())]
 	switch {
 	case d.frozenAt(AtOutput):
 		s.emit(half, pipes)
@@ -209,6 +212,14 @@ func (s *shell) showRunning(pipes []string) bool {
 		text = text[:len(text)-1] // the gap before the prompt prints the last line end
 	}
 	return s.emit(text, pipes)
+}
+
+// cutBy moves the place at which the text is cut from one display to the next, as
+// a line that loses bytes does.
+func (d *node) cutBy() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.texts.shows % 2 * 61
 }
 
 // emit prints text (LF line ends) through the pipes and the pager.

@@ -18,6 +18,8 @@ func (d *node) mib() *mib {
 	m.int(int64(len(d.ports)), "1.3.6.1.2.1.2.1.0") // ifNumber
 	d.components(m)
 	d.lldp(m)
+	d.cdp(m)
+	d.bridge(m)
 	d.vendor(m)
 	m.sort()
 	return m
@@ -30,7 +32,7 @@ func (d *node) system(m *mib) {
 	m.add(tagTicks, nil, system+".3.0").live = func() []byte { return uintBytes(uint64(d.agent.engineTime()) * 100) }
 	m.text("noc@example.net", system+".4.0")
 	m.text(d.spec.Name, system+".5.0")
-	m.text(fmt.Sprintf("lab, rack %d", d.index+1), system+".6.0")
+	m.text(d.location(), system+".6.0")
 	m.int(78, system+".7.0")
 	const engine = "1.3.6.1.6.3.10.2.1" // SNMP-FRAMEWORK-MIB::snmpEngine
 	m.add(tagOctets, d.agent.engine, engine+".1.0")
@@ -115,6 +117,7 @@ const (
 	classChassis = 3
 	classPower   = 6
 	classFan     = 7
+	classModule  = 9
 	classStack   = 11
 )
 
@@ -146,10 +149,15 @@ func (d *node) components(m *mib) {
 	switch s.Platform {
 	case IOSXE:
 		d.entity(m, 1, 0, classStack, "c93xx Stack", "c93xx Stack", s.Serial, s.Model)
-		d.entity(m, 1000, 1, classChassis, s.Model, "Switch 1", s.Serial, s.Model)
-		psu(1011, 1000, 1)
-		psu(1012, 1000, 2)
-		d.entity(m, 1020, 1000, classFan, "fan", "Switch 1 - FAN 1", "", "")
+		serial := s.Serial // the stack's is that of its active switch
+		for i := range uint32(max(s.Members, 1)) {
+			at := 1000 * (i + 1)
+			d.entity(m, at, 1, classChassis, s.Model, fmt.Sprintf("Switch %d", i+1), serial, s.Model)
+			psu(at+11, at, int(2*i+1))
+			psu(at+12, at, int(2*i+2))
+			d.entity(m, at+20, at, classFan, "fan", fmt.Sprintf("Switch %d - FAN 1", i+1), "", "")
+			serial = fmt.Sprintf("%sM%d", s.Serial, i+2)
+		}
 	case IOS:
 		d.entity(m, 1001, 0, classChassis, s.Model, "1", s.Serial, s.Model)
 		psu(1002, 1001, 1)
@@ -160,6 +168,16 @@ func (d *node) components(m *mib) {
 	case FortiOS:
 		d.entity(m, 1, 0, classChassis, "Fortinet "+s.Model+", HW Serial#: "+s.Serial, s.Name, s.Serial, s.Model)
 	}
+	kind := models[s.Platform]
+	if kind.chassis == 0 {
+		return
+	}
+	if kind.board == 0 {
+		d.entity(m, kind.chassis, 0, classChassis, s.Model+" Chassis", "Chassis", s.Serial, s.Model)
+		return
+	}
+	d.entity(m, kind.chassis, 0, classChassis, s.Model, "Chassis", "", "")
+	d.entity(m, kind.board, kind.chassis, classModule, s.Model+" main board", "Main board", s.Serial, s.Model)
 }
 
 // lldp fills LLDP-MIB (IEEE 802.1AB-2005 §12): who this is, and who hangs at
@@ -184,7 +202,7 @@ func (d *node) lldp(m *mib) {
 		m.int(subtypeIfName, ports+".2", p.lldp)
 		m.text(p.name, ports+".3", p.lldp)
 		m.text(p.alias(), ports+".4", p.lldp)
-		if p.peer == nil {
+		if p.peer == nil || p.peerPort.lldp == 0 {
 			continue
 		}
 		index := []uint32{4711, p.lldp, 1} // lldpRemTimeMark, lldpRemLocalPortNum, lldpRemIndex
@@ -201,5 +219,51 @@ func (d *node) lldp(m *mib) {
 		m.int(2, manAddr+".3", at...)
 		m.int(1, manAddr+".4", at...)
 		m.pointer([]uint32{0, 0}, manAddr+".5", at...)
+	}
+}
+
+// cdp fills CISCO-CDP-MIB: what hangs at the far end of cables between devices
+// that both speak CDP. Rows are indexed by ifIndex and cdpCacheDeviceIndex.
+func (d *node) cdp(m *mib) {
+	const global, cache = "1.3.6.1.4.1.9.9.23.1.3", "1.3.6.1.4.1.9.9.23.1.2.1.1"
+	if !models[d.spec.Platform].cdp {
+		return
+	}
+	m.int(1, global+".1.0")
+	m.text(d.cdpID(), global+".4.0")
+	for i, p := range d.ports {
+		if p.peer == nil || !models[p.peer.spec.Platform].cdp {
+			continue
+		}
+		index := []uint32{p.index, uint32(i + 1)}
+		m.int(1, cache+".3", index...) // cdpCacheAddressType: ip
+		m.add(tagOctets, p.peer.addr.AsSlice(), cache+".4", index...)
+		m.text(p.peer.sysDescr(), cache+".5", index...)
+		m.text(p.peer.cdpID(), cache+".6", index...)
+		m.text(p.peerPort.descr, cache+".7", index...)
+		m.text("cisco "+p.peer.spec.Model, cache+".8", index...)
+		m.add(tagOctets, []byte{0, 0, 0, 0x28}, cache+".9", index...)
+		m.int(1, cache+".11", index...)
+		m.int(3, cache+".12", index...)
+	}
+}
+
+// cdpID is cdpGlobalDeviceId: NX-OS puts its serial behind its name.
+func (d *node) cdpID() string {
+	if d.spec.Platform == NXOS {
+		return d.spec.Name + "(" + d.spec.Serial + ")"
+	}
+	return d.spec.Name + ".example.net"
+}
+
+// bridge fills the names of dot1qVlanStaticTable (RFC 4363).
+func (d *node) bridge(m *mib) {
+	const row = "1.3.6.1.2.1.17.7.1.4.3.1"
+	if !models[d.spec.Platform].vlans {
+		return
+	}
+	for _, v := range append([]vlan{{1, "DEFAULT_VLAN"}}, vlans...) {
+		m.text(v.Name, row+".1", v.ID)
+		m.int(1, row+".5", v.ID)
 	}
 }

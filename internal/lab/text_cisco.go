@@ -63,7 +63,7 @@ func ciscoBody(w *pen) {
 	if d.spec.Community != "" {
 		w.f("snmp-server community %s RO MGMT\n", w.known(d.spec.Community))
 	}
-	w.f("snmp-server location lab, rack %d\nsnmp-server contact noc@example.net\n", d.index+1)
+	w.f("snmp-server location %s\nsnmp-server contact noc@example.net\n", d.location())
 	w.f("snmp-server host 192.0.2.21 version 2c %s \n!\n", w.secret("trap", 12, lowerSet))
 	w.f("tacacs server T1\n address ipv4 192.0.2.22\n key 7 %s\n!\n", w.hex("tacacs", 8))
 	w.f("banner login ^C\nAuthorised use only. What is done here is recorded.\n^C\n!\n")

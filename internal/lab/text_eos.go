@@ -28,7 +28,7 @@ func eosConfig(w *pen) {
 	for i := range w.unsaved {
 		w.f("ntp server 198.51.100.%d\n", 200+i)
 	}
-	w.f("!\nsnmp-server contact noc@example.net\nsnmp-server location lab, rack %d\n", d.index+1)
+	w.f("!\nsnmp-server contact noc@example.net\nsnmp-server location %s\n", d.location())
 	if d.spec.Community != "" {
 		w.f("snmp-server community %s ro MGMT\n", w.known(d.spec.Community))
 	}

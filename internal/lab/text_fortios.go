@@ -24,7 +24,7 @@ func fortiosConfig(w *pen) {
 	w.f("config vpn certificate local\n    edit \"Fortinet_GUI_Server\"\n        set password %s\n        set private-key \"%s\"\n        set certificate \"%s\"\n        set range global\n    next\nend\n",
 		w.enc("gui", 94), w.known(pemBlock(d.stream(fmt.Sprintf("key/%d", w.show)), "ENCRYPTED PRIVATE KEY", 4)), pemBlock(d.stream("gui"), "CERTIFICATE", 6))
 	w.f("config system ntp\n    set ntpsync enable\n    set type custom\n    config ntpserver\n        edit 1\n            set server \"192.0.2.23\"\n        next\n    end\nend\n")
-	w.f("config system snmp sysinfo\n    set status enable\n    set contact-info \"noc@example.net\"\n    set location \"lab, rack %d\"\nend\n", d.index+1)
+	w.f("config system snmp sysinfo\n    set status enable\n    set contact-info \"noc@example.net\"\n    set location \"%s\"\nend\n", d.location())
 	if d.spec.Community != "" {
 		w.f("config system snmp community\n    edit 1\n        set name \"%s\"\n        config hosts\n            edit 1\n                set ip 192.0.2.0 255.255.255.0\n            next\n        end\n    next\nend\n", w.known(d.spec.Community))
 	}

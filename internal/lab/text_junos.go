@@ -27,7 +27,7 @@ func junosConfig(w *pen) {
 			junosPort(w, p)
 		}
 	}
-	w.f("}\nsnmp {\n    location \"lab, rack %d\";\n    contact \"noc@example.net\";\n", d.index+1)
+	w.f("}\nsnmp {\n    location \"%s\";\n    contact \"noc@example.net\";\n", d.location())
 	if d.spec.Community != "" {
 		w.f("    community %s {\n        authorization read-only;\n        clients {\n            192.0.2.0/24;\n        }\n    }\n", w.known(d.spec.Community))
 	}

@@ -204,3 +204,12 @@ func (d *node) first4(p *port) (netip.Prefix, bool) {
 	}
 	return netip.Prefix{}, false
 }
+
+// location is where the device stands, as sysLocation and the configuration tell.
+func (d *node) location() string {
+	site := "lab"
+	if d.spec.Site != "" {
+		site = d.spec.Site
+	}
+	return fmt.Sprintf("%s, rack %d", site, d.index+1)
+}
