@@ -5,8 +5,12 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"fmt"
+	"io"
 	"io/fs"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -168,6 +172,11 @@ func TestBadInputIsOneSentenceAndLosesNothing(t *testing.T) {
 		}, nil, 2, []string{`own\.yaml:5:1: unknown key`}},
 		"definition that changes": {func(p *place) { p.write(p.dir+"/platforms/own.yaml", writing) }, []string{"status"}, 2, []string{`own\.yaml:5:\d+: `, `list of commands that read`}},
 
+		"pattern of a definition": {func(p *place) {
+			p.write(p.dir+"/platforms/own.yaml", strings.Replace(writing, `off: [write memory]`, `marker: '^(--More--'`, 1))
+		}, nil, 2, []string{`own\.yaml:5:\d+: paging\.marker is no valid RE2 pattern`, `missing closing`}},
+		"certificate of a receiver": {distrusted, []string{"receiver", "test", "hook"}, 1, []string{`receiver hook: `, `certificate signed by unknown authority`, `SSL_CERT_FILE`}},
+
 		"a file that is no database": {func(p *place) { p.write(p.dir+"/muster.db", "holiday pictures\n") }, []string{"status"}, 2,
 			[]string{`muster\.db is not a muster database`, `--dir`}},
 		"another program's database": {func(p *place) {
@@ -273,6 +282,15 @@ func portInUse(p *place) {
 }
 
 // writing is a definition whose command changes the device.
+// distrusted makes a receiver of a server whose certificate nobody vouches for.
+func distrusted(p *place) {
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	p.t.Cleanup(s.Close)
+	p.write(p.config, goodSettings+fmt.Sprintf("receivers: [{ name: hook, kind: webhook, url: %q }]\n", s.URL))
+}
+
 const writing = `name: own
 like: frr
 vendor: Own

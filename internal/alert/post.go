@@ -140,7 +140,25 @@ func (p *poster) fail(err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return fmt.Errorf("receiver %s: post to %s: %w", p.name, p.url.Host, err)
+	return fmt.Errorf("receiver %s: post to %s: %w%s", p.name, p.url.Host, err, mendCertificate(err))
+}
+
+// mendCertificate says what to do about a certificate that is not trusted; it is
+// never a switch that stops looking at it.
+func mendCertificate(err error) string {
+	var bad *tls.CertificateVerificationError
+	if !errors.As(err, &bad) {
+		return ""
+	}
+	var wrongHost x509.HostnameError
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &wrongHost):
+		return ". Write the name that its certificate is for, or renew it there"
+	case errors.As(err, &unknown):
+		return ". Let the server send its whole chain, or add its authority to those of this machine (or to the file that SSL_CERT_FILE names)"
+	}
+	return ". Renew it there"
 }
 
 // busyError is a refusal with the time for which the receiver wants to be left
