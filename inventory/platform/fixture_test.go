@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -87,12 +86,9 @@ func (f *fixture) pack() string {
 	return s
 }
 
-// ownDefinitions are our own definitions; no test changes them.
-var ownDefinitions = sync.OnceValues(func() (*Set, []Fault) { return Load(nil) })
-
 func definitions(t testing.TB) *Set {
 	t.Helper()
-	s, faults := ownDefinitions()
+	s, faults := Load(nil)
 	for _, f := range faults {
 		t.Error(f)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -52,20 +53,24 @@ const maxFile = 1 << 20
 // A file with like: NAME takes over the sections that it does not give itself
 // from the built-in definition of that name, which may be its own.
 func Load(user fs.FS) (*Set, []Fault) {
-	sub, err := fs.Sub(builtIn, "definitions")
-	if err != nil {
-		return &Set{}, []Fault{{File: "definitions", Reason: err.Error()}}
-	}
-	ours, faults := loadFolder(sub, BuiltIn, nil)
+	ours, faults := builtIns()
 	if user == nil {
 		return newSet(ours), faults
 	}
 	theirs, more := loadFolder(user, "", ours)
-	for name, f := range theirs {
-		ours[name] = f
-	}
-	return newSet(ours), append(faults, more...)
+	all := maps.Clone(ours)
+	maps.Copy(all, theirs)
+	return newSet(all), slices.Concat(faults, more)
 }
+
+// builtIns are our own definitions, compiled once: nobody changes a definition.
+var builtIns = sync.OnceValues(func() (map[string]loaded, []Fault) {
+	sub, err := fs.Sub(builtIn, "definitions")
+	if err != nil {
+		return nil, []Fault{{File: "definitions", Reason: err.Error()}}
+	}
+	return loadFolder(sub, BuiltIn, nil)
+})
 
 type loaded struct {
 	tree node // with what like: took over
@@ -114,14 +119,10 @@ func loadFolder(fsys fs.FS, origin string, base map[string]loaded) (map[string]l
 // Check compiles one definition file as Load would find it in the user's folder,
 // and returns it, or all its faults.
 func Check(name string, src []byte) (*Definition, []Fault) {
-	sub, err := fs.Sub(builtIn, "definitions")
-	if err != nil {
-		return nil, []Fault{{File: "definitions", Reason: err.Error()}}
-	}
 	if len(src) > maxFile {
 		return nil, []Fault{{File: name, Reason: fmt.Sprintf("has %d bytes; a definition has at most %d", len(src), maxFile)}}
 	}
-	ours, _ := loadFolder(sub, BuiltIn, nil)
+	ours, _ := builtIns()
 	n, faults := parse(name, src)
 	if len(faults) > 0 {
 		return nil, faults
