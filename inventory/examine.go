@@ -406,27 +406,25 @@ func (d *Discovery) prove(ctx context.Context, run *Run, dev Device) (m platform
 type listener struct {
 	platform.Talker
 	said map[string][]byte
+	last string // command that was answered
 }
 
 // answer is what was answered to a command, or to the same one in its other form:
 // from the shell of the host ("/usr/sbin/birdc show status") or in the program.
 func (l *listener) answer(command string) ([]byte, bool) {
-	if text, ok := l.said[command]; ok {
-		return text, true
+	// The last one is what proved the platform; its other form was no command there.
+	if strings.HasSuffix(command, "/birdc "+l.last) || l.last == "vtysh -c '"+command+"'" {
+		command = l.last
 	}
-	for said, text := range l.said {
-		if strings.HasSuffix(command, "/birdc "+said) || said == "vtysh -c '"+command+"'" {
-			return text, true
-		}
-	}
-	return nil, false
+	text, ok := l.said[command]
+	return text, ok
 }
 
 // Run implements platform.Talker.
 func (l *listener) Run(ctx context.Context, command string) (cli.Output, error) {
 	out, err := l.Talker.Run(ctx, command)
 	if err == nil {
-		l.said[command] = out.Text
+		l.said[command], l.last = out.Text, command
 	}
 	return out, err
 }
@@ -435,7 +433,7 @@ func (l *listener) Run(ctx context.Context, command string) (cli.Output, error) 
 func (l *listener) Exec(ctx context.Context, command string) (cli.Output, error) {
 	out, err := l.Talker.Exec(ctx, command)
 	if err == nil {
-		l.said[command] = out.Text
+		l.said[command], l.last = out.Text, command
 	}
 	return out, err
 }
