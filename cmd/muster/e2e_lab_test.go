@@ -148,6 +148,51 @@ func (l *realLab) writes(t *testing.T, name string) int {
 	return strings.Count(l.run(t, "log", name, "frr"), "(config")
 }
 
+// link is a neighbor: the port here, who is at the other end, and at which port.
+type link struct{ port, name, chassis, remote string }
+
+// neighbors are the device's LLDP neighbors, as its own lldpd knows them.
+func (l *realLab) neighbors(t *testing.T, name string) []link {
+	t.Helper()
+	type ports map[string]struct {
+		Chassis map[string]struct {
+			ID struct{ Value string }
+		}
+		Port struct {
+			ID struct{ Value string }
+		}
+	}
+	var said struct {
+		LLDP struct{ Interface json.RawMessage }
+	}
+	text := []byte(l.run(t, "lldp", name))
+	if err := json.Unmarshal(text, &said); err != nil {
+		t.Fatalf("real-lab.sh lldp %s: %v", name, err)
+	}
+	var all []ports // lldpcli prints a list, and one alone without it
+	if err := json.Unmarshal(said.LLDP.Interface, &all); err != nil {
+		var one ports
+		if err := json.Unmarshal(said.LLDP.Interface, &one); err != nil {
+			t.Fatalf("real-lab.sh lldp %s: %v", name, err)
+		}
+		all = []ports{one}
+	}
+	var links []link
+	for _, p := range all {
+		for port, n := range p {
+			for remote, c := range n.Chassis {
+				links = append(links, link{port, remote, c.ID.Value, n.Port.ID.Value})
+			}
+		}
+	}
+	return sorted(links)
+}
+
+func sorted(links []link) []link {
+	slices.SortFunc(links, func(a, b link) int { return strings.Compare(a.port+a.name, b.port+b.name) })
+	return links
+}
+
 // musterHouse is one data directory with its settings, and everything that
 // muster printed while working on it.
 type musterHouse struct {
@@ -165,19 +210,30 @@ func newHouse(t *testing.T, l *realLab) *musterHouse {
 	if h.bin == "" {
 		t.Fatal("MUSTER_BIN does not name the built muster; run .ci/e2e, which sets it")
 	}
-	h.settings(t)
+	h.settings(t, "modern")
 	return h
 }
 
 func (h *musterHouse) file(name string) string { return filepath.Join(h.dir, name) }
 
-// settings writes the one settings file: the management network as a scope, the
-// lab's credentials in order, those of SSH bound to their address. Secrets are
-// referred to in each way that there is.
-func (h *musterHouse) settings(t *testing.T) {
+// settings writes the one settings file: the management network as a scope, core2
+// and branch1's in-band address as scopes of their own, the lab's credentials in
+// order, those of SSH bound to their address. Secrets are referred to in each way
+// that there is. core2's scope allows the algorithms of a profile.
+func (h *musterHouse) settings(t *testing.T, algorithms string) {
 	t.Helper()
 	names := []string{"core1", "core2", "dist1", "dist2", "edge1", "branch1", "rr1", "rr2", "host1"}
-	var credentials, order []string
+	var credentials []string
+	order := map[string][]string{} // by scope
+	scopeOf := func(device string) string {
+		switch device {
+		case "core2":
+			return "old"
+		case "branch1":
+			return "branches"
+		}
+		return "management"
+	}
 	proto := map[string]string{"SHA": "sha", "AES": "aes", "SHA-256": "sha256", "AES-256": "aes256"}
 	write := func(name, text string) string {
 		if err := os.WriteFile(h.file(name), []byte(text), 0o600); err != nil {
@@ -188,11 +244,11 @@ func (h *musterHouse) settings(t *testing.T) {
 	for _, v3 := range []bool{true, false} {
 		for _, n := range names {
 			s := h.lab.devices[n].SNMP
-			if s == nil || n == "branch1" || (s.Version == "3") != v3 {
+			if s == nil || (s.Version == "3") != v3 {
 				continue
 			}
 			name := "snmp-" + n
-			order = append(order, name)
+			order[scopeOf(n)] = append(order[scopeOf(n)], name)
 			if v3 {
 				credentials = append(credentials, fmt.Sprintf("  - { name: %s, kind: snmp-v3, user: %s, auth: { protocol: %s, password: { file: %s } }, priv: { protocol: %s, password: { file: %s } } }",
 					name, s.User, proto[s.AuthProtocol], write(n+".auth", s.AuthPassword), proto[s.PrivProtocol], write(n+".priv", s.PrivPassword)))
@@ -209,11 +265,10 @@ func (h *musterHouse) settings(t *testing.T) {
 		if d.SSH.KeyFile != "" {
 			how = fmt.Sprintf("key: { file: %s }", d.SSH.KeyFile)
 		}
-		if n != "branch1" { // lies outside of the scope; its credential is named by hand
-			order = append(order, name)
-		}
+		order[scopeOf(n)] = append(order[scopeOf(n)], name)
 		credentials = append(credentials, fmt.Sprintf("  - { name: %s, kind: ssh, user: %s, %s, for: [%s] }", name, d.SSH.User, how, d.Address))
 	}
+	credentials = append(credentials, "  - { name: ssh-oper, kind: ssh, user: oper, password: { secret: oper }, for: ["+h.lab.devices["core1"].Address+"] }")
 	write("muster.yaml", `timezone: UTC
 key: muster.key
 credentials:
@@ -221,9 +276,18 @@ credentials:
 scopes:
   - name: management
     addresses: [10.99.0.0/24]
-    credentials: [`+strings.Join(order, ", ")+`]
+    credentials: [`+strings.Join(order["management"], ", ")+`]
     site: lab
     snmp: { rate: 1000 }
+  - name: old
+    addresses: [`+h.lab.devices["core2"].Address+`]
+    credentials: [`+strings.Join(order["old"], ", ")+`]
+    site: lab
+    ssh: { algorithms: `+algorithms+` }
+  - name: branches
+    addresses: [`+h.lab.devices["branch1"].Address+`]
+    credentials: [`+strings.Join(order["branches"], ", ")+`]
+    site: branch
 schedules:
   reachability: { every: 1s, down_after: 5s, tcp_every: 5s }
 receivers:
@@ -325,10 +389,19 @@ type (
 		Versions                       int
 		Managed                        bool
 		Drift                          []string
+		Neighbors                      []neighborRow
 		BackupState                    string `json:"backup_state"`
 		ProblemKind                    string `json:"problem_kind"`
+		Behind                         string
 		PlatformReason                 string `json:"platform_reason"`
 		SNMPCredential                 string `json:"snmp_credential"`
+	}
+	neighborRow struct {
+		Protocol        string
+		LocalPort       string `json:"local_port"`
+		RemoteSysName   string `json:"remote_sys_name"`
+		RemotePort      string `json:"remote_port"`
+		RemoteChassisID string `json:"remote_chassis_id"`
 	}
 	backupRow struct {
 		Device, Outcome, Step, Kind, Message, SHA256 string
