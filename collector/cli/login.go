@@ -103,7 +103,14 @@ func (s *Session) looksLikePrompt(line []byte) bool {
 // no look-alike in a banner is taken, however slowly that comes.
 func (s *Session) learnPrompt(ctx context.Context) error {
 	s.con.t.expect(func(line, _ []byte) bool { return s.looksLikePrompt(line) || s.pagerAt(line) != nil })
-	var candidate []byte
+	var candidate, answered []byte // answered is the line on which a question got its answer
+	asks := func() *Question {
+		text := s.con.tail(4096)
+		if rest, ok := bytes.CutPrefix(text, answered); ok && len(answered) > 0 {
+			return s.question(rest, rest)
+		}
+		return s.question(s.con.line, text)
+	}
 	for empty := 0; ; {
 		p := patience{first: wakeUp, silence: wakeUp, settle: func(v verdict) time.Duration {
 			if s.behind(candidate) {
@@ -117,7 +124,7 @@ func (s *Session) learnPrompt(ctx context.Context) error {
 				return atPrompt
 			case candidate != nil && s.con.lines == nil:
 				return unfinished // nothing has come since the empty line
-			case s.question(s.con.line, s.con.tail(4096)) != nil:
+			case asks() != nil:
 				return atQuestion
 			case s.pagerAt(s.con.line) != nil:
 				return atPager
@@ -134,6 +141,8 @@ func (s *Session) learnPrompt(ctx context.Context) error {
 			if err := s.con.send(""); err != nil {
 				return err
 			}
+		case end == silent && s.con.lines == nil && len(answered) > 0 && bytes.Equal(s.con.line, answered):
+			answered = nil // nothing came of the answer: it gets another one
 		case end == silent:
 			// Something else stands there: it may still go on until the deadline.
 		case v == atPager:
@@ -141,10 +150,11 @@ func (s *Session) learnPrompt(ctx context.Context) error {
 				return err
 			}
 		case v == atQuestion:
-			if err := s.answerQuestion(collector.StepPrompt, s.question(s.con.line, s.con.tail(4096))); err != nil {
+			q := asks()
+			candidate, answered = nil, bytes.Clone(s.con.line)
+			if err := s.answerQuestion(collector.StepPrompt, q); err != nil {
 				return err
 			}
-			candidate = nil
 		case s.behind(candidate):
 			s.con.t.breakAt(s.con.line, len(candidate))
 		case candidate != nil && s.again(candidate) && s.nothingBut(candidate):
@@ -268,6 +278,7 @@ func (s *Session) turnPage() error {
 // A second question means that the password was refused; there is one try.
 func (s *Session) enable(ctx context.Context) error {
 	e := s.d.Enable
+	asked := false
 	asks := func(line []byte) bool { return e.Asks != nil && len(line) > 0 && e.Asks.Match(line) }
 	s.con.t.expect(func(line, _ []byte) bool { return asks(line) || s.looksLikePrompt(line) })
 	judge := func() verdict {
@@ -276,8 +287,8 @@ func (s *Session) enable(ctx context.Context) error {
 			return unfinished // what we sent has not come back yet
 		case asks(s.con.line):
 			return atPassword
-		case s.looksLikePrompt(s.con.line):
-			return atPrompt
+		case s.looksLikePrompt(s.con.line) && (asked || !s.stillUser(e) || !s.nothingBut(s.con.line)):
+			return atPrompt // and not the late answer to an empty line
 		}
 		return unfinished
 	}
@@ -285,7 +296,6 @@ func (s *Session) enable(ctx context.Context) error {
 	if err := s.con.send(e.Command); err != nil {
 		return err
 	}
-	asked := false
 	for {
 		v, end := s.con.wait(ctx, patience{silence: s.c.lim.Login, settle: s.settle}, judge)
 		said := s.con.tail(collector.SeenLimit)
@@ -312,7 +322,7 @@ func (s *Session) enable(ctx context.Context) error {
 			if err := s.con.send(s.c.t.Credential.Enable.Reveal()); err != nil {
 				return err
 			}
-		case e.When.Match(bytes.TrimRight(s.con.line, " ")) || e.When.Match(s.con.line) || s.fails(e):
+		case s.stillUser(e) || s.fails(e):
 			return refused(nil)
 		default:
 			if asked {
@@ -324,6 +334,11 @@ func (s *Session) enable(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// stillUser reports whether the line is the prompt without the privilege.
+func (s *Session) stillUser(e Enable) bool {
+	return e.When.Match(bytes.TrimRight(s.con.line, " ")) || e.When.Match(s.con.line)
 }
 
 // fails looks for a refusal of the privilege.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -281,6 +282,41 @@ func TestEnable(t *testing.T) {
 				t.Errorf("the enable secret was sent %d times, want %d", n, tt.sent)
 			}
 		})
+	}
+}
+
+// A switch that takes any key without a word, and is slow after it: each answer
+// that nobody asked for comes back as a prompt while the privilege is asked for.
+func TestAQuestionIsAnsweredOnceHoweverSlowTheDevice(t *testing.T) {
+	t.Parallel()
+	var lines atomic.Int32
+	d := (&device{shell: func(tt *tty) {
+		tt.puts("Software revision\r\nPress any key to continue")
+		if _, ok := tt.silent(); !ok {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+		for {
+			tt.puts("\r\nsw1> ")
+			l, ok := tt.line()
+			if !ok {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+			lines.Add(1)
+			if l == "enable" {
+				break
+			}
+		}
+		prompting("sw1# ", nil)(tt)
+	}}).start(t)
+	dialogue := plainDialogue()
+	dialogue.Prompt = regexp.MustCompile(`^sw1[#>] ?$`)
+	dialogue.Login = []Question{{When: regexp.MustCompile(`(?i)press any key to continue`)}}
+	dialogue.Enable = Enable{When: regexp.MustCompile(`> ?$`), Command: "enable", Asks: regexp.MustCompile(`(?i)^password: ?$`)}
+	s := mustOpen(t, d.target(), dialogue, Options{})
+	if s.Prompt() != "sw1#" || lines.Load() != 2 {
+		t.Errorf("prompt %q after %d lines, want one empty one and enable", s.Prompt(), lines.Load())
 	}
 }
 
