@@ -52,7 +52,9 @@ func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventor
 	for _, p := range c.Proofs {
 		judged.Detail += fmt.Sprintf("; %s: %s (%s)", p.Part, p.Rule, collector.Escape(p.Seen))
 	}
-	if err != nil {
+	if err == nil {
+		excuse(rules, &c)
+	} else {
 		if e, known := b.masked(dev, rules, err); known {
 			err = e
 		}
@@ -60,6 +62,23 @@ func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventor
 		judged.Kind, judged.Seen, judged.Do = failed.Kind, failed.Seen, failed.Do
 	}
 	return append(c.Steps, judged), err
+}
+
+// excuse makes no failure of a command that the device does not know and that a
+// trusted capture could do without.
+func excuse(rules rules, c *Capture) {
+	missing := map[string]bool{}
+	for _, t := range c.Texts {
+		missing[t.Part] = t.Note != ""
+	}
+	for _, p := range rules.Spec().Parts {
+		for i := range c.Steps {
+			s := &c.Steps[i]
+			if p.Optional && missing[p.Name] && s.Detail == p.Source && s.Kind == collector.ErrCommandRejected {
+				*s = collector.StepTime{Step: s.Step, Detail: s.Detail + "; the device does not know it, which is no failure", TookMs: s.TookMs}
+			}
+		}
+	}
 }
 
 // trust says, as a backup would, whether a capture can be trusted; its proofs are
