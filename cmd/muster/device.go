@@ -104,6 +104,7 @@ func (c *deviceShowCmd) Run(s *session) error {
 		row("drift", strings.Join(d.Drift, ", "))
 		row("problem", d.Problem)
 		row("credential", d.Credential)
+		row("algorithms", d.Algorithms)
 		row("last seen", when(d.LastSeen))
 		for _, k := range d.HostKeys {
 			row("host key", k.Type+" "+k.Fingerprint)

@@ -193,7 +193,7 @@ func (s *Server) Device(ctx context.Context, name string) (DeviceDetail, error) 
 	return DeviceDetail{
 		Device:        row(d, standings[d.ID]),
 		AddressReason: d.AddressReason, PlatformReason: d.PlatformReason, Tags: full(d.Tags),
-		Credential: d.SSHCredential, SNMPCredential: d.SNMPCredential,
+		Credential: d.SSHCredential, SNMPCredential: d.SNMPCredential, Algorithms: string(d.Algorithms),
 		FirstSeen: known(d.FirstSeen), LastSeen: known(d.LastSeen),
 		ReadAt: known(f.ReadAt), Behind: d.Behind, Question: d.Question,
 		Facts: full(f.Facts), Interfaces: full(f.Interfaces), Addresses: full(f.Addresses), VLANs: full(f.VLANs),

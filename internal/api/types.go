@@ -55,6 +55,7 @@ type DeviceDetail struct {
 	Tags           []string            `json:"tags"`
 	Credential     string              `json:"credential,omitempty"`      // the SSH credential that worked last
 	SNMPCredential string              `json:"snmp_credential,omitempty"` // the only one that is asked with
+	Algorithms     string              `json:"algorithms,omitempty"`      // SSH profile that a person set; empty: the scope's
 	FirstSeen      *time.Time          `json:"first_seen,omitempty"`
 	LastSeen       *time.Time          `json:"last_seen,omitempty"`
 	ReadAt         *time.Time          `json:"read_at,omitempty"`  // when facts and tables were read last
