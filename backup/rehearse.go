@@ -8,13 +8,15 @@ import (
 
 	"muster/collector"
 	"muster/inventory"
+	"muster/inventory/platform"
 )
 
 // Rehearse goes through a whole backup of a device and stores nothing: the
 // session, the parts, the proofs, each as a step with what was seen. It is what
 // `doctor` shows. The error is the one that Take would have met; the step that
-// failed is then the last one.
-func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventory.Device) ([]collector.StepTime, error) {
+// failed is then the last one. said, where it is not nil, gets every command with
+// its answer, secrets hidden.
+func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventory.Device, said func(command, answer string)) ([]collector.StepTime, error) {
 	rules, err := b.rulesOf(dev)
 	if err != nil {
 		return []collector.StepTime{stepOf(err)}, err
@@ -25,7 +27,13 @@ func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventor
 	}
 	defer b.leave(dev.ID)
 	c := Capture{DeviceID: dev.ID, Device: dev.Name, Platform: dev.Platform, TakenAt: b.o.Now()}
-	err = b.read(ctx, run, dev, rules, &c, func(string) {})
+	var heard func(command string, answer []byte)
+	if said != nil {
+		heard = func(command string, answer []byte) {
+			said(command, string(outwardLine(platform.Mask(rules.Redact(answer, b.key)))))
+		}
+	}
+	err = b.read(ctx, run, dev, rules, &c, func(string) {}, heard)
 	maskSteps(rules, b.key, c.Steps)
 	if err != nil {
 		if e, known := b.masked(dev, rules, err); known {

@@ -36,7 +36,7 @@ func (b *Backups) Take(ctx context.Context, run *inventory.Run, runID int64, dev
 	c := Capture{DeviceID: dev.ID, Device: dev.Name, Platform: dev.Platform, RunID: runID, TakenAt: begun}
 	rules, err := b.rulesOf(dev)
 	if err == nil {
-		err = b.read(ctx, run, dev, rules, &c, progress)
+		err = b.read(ctx, run, dev, rules, &c, progress, nil)
 	}
 	c.Took = b.o.Now().Sub(begun)
 	if err != nil && ctx.Err() != nil {
@@ -90,8 +90,9 @@ func (b *Backups) rulesOf(dev inventory.Device) (rules, error) {
 
 // read opens a session, reads all parts in order, and closes it. c gets what
 // came back, also where the error says that it is not whole.
-func (b *Backups) read(ctx context.Context, run *inventory.Run, dev inventory.Device, rules rules, c *Capture, progress func(string)) error {
+func (b *Backups) read(ctx context.Context, run *inventory.Run, dev inventory.Device, rules rules, c *Capture, progress func(string), said func(command string, answer []byte)) error {
 	s, credential, steps, err := b.o.Open(ctx, run, dev, rules.Dialogue(), cli.Options{
+		Said:     said,
 		Progress: func(step collector.Step, _ string) { progress(string(step)) },
 	})
 	c.Steps, c.Credential = steps, credential

@@ -512,7 +512,7 @@ func TestRehearsalJudgesAsABackupDoes(t *testing.T) {
 				tt.change(h)
 			}
 			h.box().answers["show running-config"] = tt.text
-			steps, err := h.backups.Rehearse(t.Context(), nil, h.devices[0])
+			steps, err := h.backups.Rehearse(t.Context(), nil, h.devices[0], nil)
 			if got := collector.KindOf(err); got != tt.want || steps[len(steps)-1].Kind != tt.want {
 				t.Errorf("rehearsed: kind %q, steps %+v; want %q", got, steps, tt.want)
 			}

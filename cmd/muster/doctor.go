@@ -2,15 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"muster/collector"
 	"muster/internal/api"
+	"muster/internal/app"
 )
 
 type doctorCmd struct {
 	Device string `arg:"" optional:"" help:"Name, address or serial; none: the installation itself."`
+	Bundle string `placeholder:"FILE" type:"path" help:"Write what the device said into a new file, secrets hidden, for whoever is to help."`
 	Output string `short:"o" enum:"text,ndjson" default:"text" help:"text or ndjson."`
 }
 
@@ -20,8 +25,14 @@ func (c *doctorCmd) Run(s *session) error {
 			return c.installation(ctx, s, cl)
 		}
 		failed := false
-		err := cl.Doctor(ctx, c.Device, func(l api.Line) error {
+		record := app.Record{Version: built(), Device: c.Device}
+		err := cl.Doctor(ctx, c.Device, c.Bundle != "", func(l api.Line) error {
+			if l.Step != nil {
+				record.Steps = append(record.Steps, *l.Step)
+			}
 			switch {
+			case l.Said != nil:
+				record.Said = append(record.Said, *l.Said)
 			case l.Note != "":
 				fmt.Fprintln(s.stderr, collector.Escape(l.Note))
 			case l.Step != nil:
@@ -44,11 +55,35 @@ func (c *doctorCmd) Run(s *session) error {
 			}
 			return nil
 		})
+		if err == nil && c.Bundle != "" {
+			err = c.write(ctx, s, cl, record)
+		}
 		if err == nil && failed {
 			return exitCode(exitFailed)
 		}
 		return err
 	})
+}
+
+// write writes the bundle, over no file.
+func (c *doctorCmd) write(ctx context.Context, s *session, cl *api.Client, r app.Record) error {
+	d, err := cl.Device(ctx, c.Device)
+	if err != nil {
+		return err
+	}
+	r.Platform = d.Platform
+	f, err := os.OpenFile(c.Bundle, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return &api.Error{Message: c.Bundle + " exists; name another file", Exit: exitUsage}
+	}
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(r.Write(f), f.Close()); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.stderr, "%s: %d answers, secrets hidden; read it before you send it; muster platform test --bundle %s plays it\n", c.Bundle, len(r.Said), c.Bundle)
+	return nil
 }
 
 func (c *doctorCmd) installation(ctx context.Context, s *session, cl *api.Client) error {

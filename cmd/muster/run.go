@@ -114,18 +114,16 @@ type platformCmd struct {
 }
 
 type platformTestCmd struct {
-	File string `arg:"" help:"Definition file (YAML)." type:"path"`
+	File   string `arg:"" optional:"" help:"Definition file (YAML)." type:"path"`
+	Bundle string `placeholder:"FILE" type:"path" help:"Play what muster doctor --bundle wrote through the definition; without one, through the built-in one of its platform."`
 }
 
 func (c *platformTestCmd) Run(s *session) error {
-	said, err := app.TestPlatform(c.File)
-	if err != nil {
-		return err
-	}
+	said, err := app.TestPlatform(c.File, c.Bundle)
 	for _, l := range said {
 		fmt.Fprintln(s.stdout, collector.Escape(l))
 	}
-	return nil
+	return err
 }
 
 type platformListCmd struct{ listing }

@@ -75,6 +75,12 @@ var version = ""
 type versionCmd struct{}
 
 func (c *versionCmd) Run(s *session) error {
+	fmt.Fprintf(s.stdout, "muster %s\n", built())
+	return nil
+}
+
+// built says which muster this is, from which commit, by which compiler.
+func built() string {
 	v, at := version, ""
 	if b, ok := debug.ReadBuildInfo(); ok {
 		for _, set := range b.Settings {
@@ -87,8 +93,7 @@ func (c *versionCmd) Run(s *session) error {
 	if v == "" {
 		v = "development"
 	}
-	fmt.Fprintf(s.stdout, "muster %s%s\n", v, at)
-	return nil
+	return v + at
 }
 
 type manCmd struct{}

@@ -1,6 +1,11 @@
 package cli
 
-import "regexp"
+import (
+	"bytes"
+	"regexp"
+
+	"muster/collector"
+)
 
 // Dialogue is what a session has to know of a platform to talk to it. It is
 // declared here and filled by inventory/platform from a definition; nothing in
@@ -44,4 +49,27 @@ type Errors struct {
 	Right   string           // which right that is, for people; empty: the right to the command
 	Busy    []*regexp.Regexp // try later → busy
 	Noise   []*regexp.Regexp // lines of the session that are no part of an answer, taken out
+}
+
+// Refusal is the kind of failure that the first lines of an answer tell of; empty:
+// none.
+func (e Errors) Refusal(answer []byte) collector.Kind {
+	for line := range bytes.Lines(firstLines(answer)) {
+		if k := e.kind(bytes.TrimRight(line, "\n")); k != "" {
+			return k
+		}
+	}
+	return ""
+}
+
+func (e Errors) kind(line []byte) collector.Kind {
+	switch {
+	case matches(e.Denied, line):
+		return collector.ErrRightsMissing
+	case matches(e.Busy, line):
+		return collector.ErrBusy
+	case matches(e.Command, line):
+		return collector.ErrCommandRejected
+	}
+	return ""
 }

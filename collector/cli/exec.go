@@ -35,6 +35,7 @@ func (s *Session) Exec(ctx context.Context, command string) (Output, error) {
 		out, err = x.run(ctx, reqs, command)
 		return err
 	})
+	s.said(command, out.Text)
 	return out, err
 }
 

@@ -26,6 +26,7 @@ func (s *Session) File(ctx context.Context, path string) ([]byte, error) {
 		text, err = c.file(ch, path)
 		return err
 	})
+	s.said("sftp "+path, text)
 	return text, err
 }
 

@@ -32,6 +32,7 @@ func (s *Session) openShell(ctx context.Context) error {
 			return err
 		}
 	}
+	s.said("", []byte(s.prompt.line))
 	unpaged := len(s.d.Paging) > 0
 	for _, command := range s.d.Paging {
 		err := s.step(ctx, collector.StepPaging, command, 0, func(ctx context.Context) error {

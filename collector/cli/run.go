@@ -79,6 +79,17 @@ func (s *Session) Switch(ctx context.Context, command string) error {
 // ask sends a command and takes its answer. Refusals are failures of step.
 func (s *Session) ask(ctx context.Context, step collector.Step, command string) (Output, error) {
 	out := Output{ExitStatus: -1}
+	var refused []byte
+	defer func() {
+		switch {
+		case refused != nil:
+			s.said(command, refused)
+		case s.atPrompt.Load():
+			s.said(command, out.Text)
+		default:
+			s.said(command, s.con.tail(len(s.con.lines)+len(s.con.line)))
+		}
+	}()
 	if strings.ContainsAny(command, "\r\n") {
 		return out, s.c.fail(step, collector.ErrCommandRejected, nil, "Send one line at a time: the command holds a line end", nil)
 	}
@@ -123,6 +134,7 @@ func (s *Session) ask(ctx context.Context, step collector.Step, command string) 
 		s.con.lines = nil
 		s.atPrompt.Store(true)
 		if e := s.refusal(step, firstLines(out.Text)); e != nil {
+			refused = out.Text
 			return Output{ExitStatus: -1}, e
 		}
 		return out, nil
@@ -343,16 +355,17 @@ func (s *Session) answerInside(q *Question) error {
 func (s *Session) refusal(step collector.Step, lines []byte) error {
 	for line := range bytes.Lines(lines) {
 		line = bytes.TrimRight(line, "\n")
-		switch e := s.d.Errors; {
-		case matches(e.Denied, line):
+		e := s.d.Errors
+		switch e.kind(line) {
+		case collector.ErrRightsMissing:
 			do := fmt.Sprintf("Give account %s the right to this command on %s", collector.Escape(s.c.t.Credential.User), s.c.name())
 			if e.Right != "" {
 				do += " (" + e.Right + ")"
 			}
 			return s.c.fail(step, collector.ErrRightsMissing, lines, do, nil)
-		case matches(e.Busy, line):
+		case collector.ErrBusy:
 			return s.c.fail(step, collector.ErrBusy, lines, "Try again when nobody else holds the configuration", nil)
-		case matches(e.Command, line):
+		case collector.ErrCommandRejected:
 			return s.c.fail(step, collector.ErrCommandRejected, lines,
 				"Check that the platform is the right one, and its version: the device does not know this command", nil)
 		}

@@ -50,6 +50,10 @@ type Options struct {
 	Attempt func(method string, accepted bool)
 	// Dial connects to the device, see [Jump.Dial]; nil: directly.
 	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+	// Said is called with every command that a shell or an exec request was given
+	// and all that came of it, also of one that failed; with the prompt first, as
+	// the answer to no command. Nothing is masked. nil: nobody listens.
+	Said func(command string, answer []byte)
 	// Shown is called with every key that the device proved to have, before it is
 	// held against the pinned ones; a refused one is known only from here.
 	Shown func(key collector.HostKey)
@@ -83,6 +87,7 @@ type Session struct {
 	c      *connection // of the shell; without one, of exec requests and files too
 	con    *console    // nil: no shell
 	j      *journal
+	said   func(command string, answer []byte)
 	prompt prompt
 	noise  noise
 	pages  int
@@ -114,7 +119,10 @@ func Open(ctx context.Context, t collector.Target, d Dialogue, o Options) (*Sess
 }
 
 func open(ctx context.Context, t collector.Target, d Dialogue, o Options, j *journal) (*Session, error) {
-	s := &Session{d: d, j: j, noise: newNoise(d.Errors.Noise), answered: map[*Question]int{}}
+	s := &Session{d: d, j: j, said: o.Said, noise: newNoise(d.Errors.Noise), answered: map[*Question]int{}}
+	if s.said == nil {
+		s.said = func(string, []byte) {}
+	}
 	sctx, cancel := context.WithTimeoutCause(ctx, t.Limits.WithDefaults().Session, collector.ErrTimedOut)
 	c, err := dial(sctx, t, o, j)
 	if err != nil {

@@ -361,9 +361,14 @@ func (c *Client) RetrySecret(ctx context.Context, name string) error {
 	return c.call(ctx, "POST", path("secrets", name, "retry"), nil, nil, nil)
 }
 
-// Doctor goes through every step of a session with a device, one Line a step.
-func (c *Client) Doctor(ctx context.Context, device string, each func(Line) error) error {
-	return c.stream(ctx, "POST", path("doctor", device), nil, nil, each)
+// Doctor goes through every step of a session with a device, one Line a step, and
+// with record one for everything that the device said.
+func (c *Client) Doctor(ctx context.Context, device string, record bool, each func(Line) error) error {
+	var q url.Values
+	if record {
+		q = url.Values{"record": {""}}
+	}
+	return c.stream(ctx, "POST", path("doctor", device), q, nil, each)
 }
 
 // Examine checks the installation.

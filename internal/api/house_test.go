@@ -141,7 +141,7 @@ func (f *fakeHouse) Hello() Hello                              { return Hello{Ve
 func (f *fakeHouse) Reload(context.Context) (string, error)    { return "", refuseWith(2) }
 func (f *fakeHouse) Verify(context.Context) (Verified, error)  { return Verified{}, refuseWith(1) }
 func (f *fakeHouse) Secrets(context.Context) ([]Secret, error) { return []Secret{}, nil }
-func (f *fakeHouse) Doctor(context.Context, inventory.Device, func(collector.StepTime)) error {
+func (f *fakeHouse) Doctor(context.Context, inventory.Device, func(collector.StepTime), func(command, answer string)) error {
 	return &collector.Error{Device: "r1", Step: collector.StepLogin, Kind: collector.ErrLoginRejected, Do: "Store the right password."}
 }
 

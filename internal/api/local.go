@@ -192,7 +192,11 @@ func (s *Server) acting(mux *router) {
 			return
 		}
 		st := lines(w)
-		st.end(s.house.Doctor(r.Context(), d, func(t collector.StepTime) { st.send(Line{Step: &t}) }))
+		var said func(command, answer string)
+		if r.URL.Query().Has("record") {
+			said = func(command, answer string) { st.send(Line{Said: &Said{Command: command, Answer: answer}}) }
+		}
+		st.end(s.house.Doctor(r.Context(), d, func(t collector.StepTime) { st.send(Line{Step: &t}) }, said))
 	})
 	mux.HandleFunc("GET /v1/doctor", answer(func(r *http.Request) (any, error) { return full(s.house.Examine(r.Context())), nil }))
 	mux.HandleFunc("POST /v1/verify", answer(func(r *http.Request) (any, error) { return s.house.Verify(r.Context()) }))

@@ -79,7 +79,7 @@ type House interface {
 	Credentials(secretName string) []string
 	// Explain says what muster would do at an address or a device, and why.
 	Explain(ctx context.Context, key string) ([]inventory.Explained, error)
-	Doctor(ctx context.Context, dev inventory.Device, each func(collector.StepTime)) error
+	Doctor(ctx context.Context, dev inventory.Device, each func(collector.StepTime), said func(command, answer string)) error
 	Examine(ctx context.Context) []Finding
 	Verify(ctx context.Context) (Verified, error)
 	SelfBackup(ctx context.Context, file string) error

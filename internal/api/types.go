@@ -204,11 +204,19 @@ type Line struct {
 	Backup   *backup.Result      `json:"backup,omitempty"`   // after its commit
 	Found    *inventory.Result   `json:"found,omitempty"`    // after its commit
 	Step     *collector.StepTime `json:"step,omitempty"`     // of doctor
+	Said     *Said               `json:"said,omitempty"`     // of doctor, where a record was asked for
 	Hit      *Hit                `json:"hit,omitempty"`      // of config grep
 	File     *File               `json:"file,omitempty"`     // of config export
 	Note     string              `json:"note,omitempty"`     // a sentence for people
 	Error    *Error              `json:"error,omitempty"`    // the work as a whole failed; last line
 	End      bool                `json:"end,omitempty"`      // the last line of work that ended as it should
+}
+
+// Said is one command of a session and all that came of it, secrets hidden. The
+// first of a session has no command: its answer is the prompt.
+type Said struct {
+	Command string `json:"command"`
+	Answer  string `json:"answer"`
 }
 
 // RunRequest starts a run.

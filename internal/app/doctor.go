@@ -15,8 +15,9 @@ import (
 )
 
 // Doctor goes through every step with a device and stores nothing: its agent,
-// then the very session that a backup would have.
-func (a *App) Doctor(ctx context.Context, dev inventory.Device, each func(collector.StepTime)) error {
+// then the very session that a backup would have. said, where it is not nil, gets
+// every command of that session with its answer, secrets hidden.
+func (a *App) Doctor(ctx context.Context, dev inventory.Device, each func(collector.StepTime), said func(command, answer string)) error {
 	net := a.network.Load()
 	each(collector.StepTime{Step: collector.StepResolve, Detail: describe(dev)})
 	if dev.SNMPCredential == "" {
@@ -30,9 +31,9 @@ func (a *App) Doctor(ctx context.Context, dev inventory.Device, each func(collec
 	}
 	run := a.access.Begin()
 	if dev.Platform == "" {
-		return a.probe(ctx, run, dev, each)
+		return a.probe(ctx, run, dev, each, said)
 	}
-	steps, err := a.backups.Rehearse(ctx, run, dev)
+	steps, err := a.backups.Rehearse(ctx, run, dev, said)
 	for _, s := range steps {
 		each(s)
 	}
@@ -54,9 +55,13 @@ func (a *App) Doctor(ctx context.Context, dev inventory.Device, each func(collec
 
 // probe logs in to a device of which nobody knows what it runs, and asks it: as
 // discovery does, under the same rules for passwords and logins.
-func (a *App) probe(ctx context.Context, run *inventory.Run, dev inventory.Device, each func(collector.StepTime)) error {
+func (a *App) probe(ctx context.Context, run *inventory.Run, dev inventory.Device, each func(collector.StepTime), said func(command, answer string)) error {
 	set := a.platforms.Load()
-	s, steps, err := run.Open(ctx, dev, set.ProbeDialogue(), cli.Options{})
+	hooks := cli.Options{}
+	if said != nil {
+		hooks.Said = func(command string, answer []byte) { said(command, string(platform.Mask(answer))) }
+	}
+	s, steps, err := run.Open(ctx, dev, set.ProbeDialogue(), hooks)
 	shown := len(steps)
 	for _, st := range steps {
 		each(st)
