@@ -546,7 +546,7 @@ func (h *crashHouse) checkTexts(cl *api.Client) {
 func (h *crashHouse) checkAlerts(cl *api.Client) {
 	t := h.t
 	var missing []string
-	for begun := time.Now(); time.Since(begun) < 60*time.Second; time.Sleep(200 * time.Millisecond) {
+	for begun := time.Now(); time.Since(begun) < 3*time.Minute; time.Sleep(200 * time.Millisecond) { // a refusal holds a receiver up
 		missing = missing[:0]
 		alerts, err := cl.Alerts(t.Context(), false)
 		if err != nil {
