@@ -210,7 +210,8 @@ func (h *heard) note(a *answer, name string, err error) {
 // it remembered. front is the name of the device that stands in front of it and
 // does not answer either; empty: none.
 //
-// Down after downAfter without any answer, and back at once. A protocol counts
+// Down after downAfter without any answer, and back at once; what was behind
+// another has that time anew when the other is back. A protocol counts
 // only from its first answer on. at is when the round began, now when it is over:
 // what did not answer was silent until then.
 func next(d Device, m Reach, h heard, front string, downAfter time.Duration, at, now time.Time) (Reach, StateChange) {
@@ -245,10 +246,22 @@ func next(d Device, m Reach, h heard, front string, downAfter time.Duration, at,
 		if m.LostSince.IsZero() {
 			m.LostSince = at
 		}
-		if now.Sub(m.LostSince) < downAfter && d.State != StateDown && d.State != StateBehind {
+		since := m.LostSince
+		if d.State == StateBehind {
+			// The way to it is back before it is: its own time begins with that round.
+			since = d.StateSince
+			switch {
+			case front != "":
+				m.LostSince = since
+			case !m.LostSince.After(since):
+				m.LostSince = at
+			}
+		}
+		settled := d.State == StateDown || d.State == StateBehind && front != ""
+		if now.Sub(m.LostSince) < downAfter && !settled {
 			break
 		}
-		change.To, change.Since, change.Behind = StateDown, m.LostSince, ""
+		change.To, change.Since, change.Behind = StateDown, since, ""
 		if front != "" {
 			change.To, change.Behind = StateBehind, front
 			change.Message += "; " + front + " in front of it does not answer either"

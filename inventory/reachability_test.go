@@ -20,6 +20,7 @@ func TestNextState(t *testing.T) {
 	min := func(m int) time.Time { return noon.Add(time.Duration(m) * time.Minute) }
 	snmp := Device{SNMPCredential: "ro", State: StateUp, StateSince: min(-60)}
 	in := func(d Device, s State) Device { d.State = s; return d }
+	behind := Device{SNMPCredential: "ro", State: StateBehind, Behind: "dist1", StateSince: min(-9)}
 	lost := func(m int) Reach { return Reach{SNMPWorked: true, LostSince: min(m), SNMPLostSince: min(m)} }
 	tests := map[string]struct {
 		d     Device
@@ -35,7 +36,10 @@ func TestNextState(t *testing.T) {
 		"lost for less than the time":           {snmp, lost(-4), heard{snmp: silent}, "", StateUp, min(-60)},
 		"down, since the first lost answer":     {snmp, lost(-5), heard{snmp: silent}, "", StateDown, min(-5)},
 		"behind what does not answer either":    {snmp, lost(-5), heard{snmp: silent}, "dist1", StateBehind, min(-5)},
-		"the one in front is back":              {in(snmp, StateBehind), lost(-9), heard{snmp: silent}, "", StateDown, min(-9)},
+		"the one in front is just back":         {behind, lost(-9), heard{snmp: silent}, "", StateBehind, min(-9)},
+		"the one in front is back for a while":  {behind, lost(-4), heard{snmp: silent}, "", StateBehind, min(-9)},
+		"the one in front is back for long":     {behind, lost(-5), heard{snmp: silent}, "", StateDown, min(-9)},
+		"the one in front is lost once more":    {behind, lost(-4), heard{snmp: silent}, "dist1", StateBehind, min(-9)},
 		"up at once":                            {in(snmp, StateDown), lost(-9), heard{snmp: answers, alive: true}, "", StateUp, min(0)},
 		"SNMP lost for a while, ICMP answers":   {snmp, Reach{SNMPWorked: true, SNMPLostSince: min(-1)}, heard{snmp: silent, icmp: answers, alive: true}, "", StateUp, min(-60)},
 		"SNMP lost for long, ICMP answers":      {snmp, Reach{SNMPWorked: true, SNMPLostSince: min(-5)}, heard{snmp: silent, icmp: answers, alive: true}, "", StateDegraded, min(-5)},
