@@ -206,6 +206,11 @@ func (h *heard) note(a *answer, name string, err error) {
 	h.said = append(h.said, name+": "+why)
 }
 
+// converges is what routing and spanning tree take to find the way to a device
+// again when what stands in front of it is back: OSPF's dead interval of 40 s
+// (RFC 2328 C.3), spanning tree's two times 15 s (IEEE 802.1D-1998 8.10.2).
+const converges = time.Minute
+
 // next is the state machine: what a device's state is after a round, given what
 // it remembered. front is the name of the device that stands in front of it and
 // does not answer either; empty: none.
@@ -246,10 +251,10 @@ func next(d Device, m Reach, h heard, front string, downAfter time.Duration, at,
 		if m.LostSince.IsZero() {
 			m.LostSince = at
 		}
-		since := m.LostSince
+		since, wait := m.LostSince, downAfter
 		if d.State == StateBehind {
 			// The way to it is back before it is: its own time begins with that round.
-			since = d.StateSince
+			since, wait = d.StateSince, max(downAfter, converges)
 			switch {
 			case front != "":
 				m.LostSince = since
@@ -258,7 +263,7 @@ func next(d Device, m Reach, h heard, front string, downAfter time.Duration, at,
 			}
 		}
 		settled := d.State == StateDown || d.State == StateBehind && front != ""
-		if now.Sub(m.LostSince) < downAfter && !settled {
+		if now.Sub(m.LostSince) < wait && !settled {
 			break
 		}
 		change.To, change.Since, change.Behind = StateDown, since, ""
