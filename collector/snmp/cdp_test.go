@@ -48,6 +48,7 @@ func TestCDPDeviceIDs(t *testing.T) {
 func TestVLANsOfVTPAndOfUnorderedTimeMarks(t *testing.T) {
 	s := filled(concat(vlanColumns, ieeeVLANColumns, vtpColumns, vlanNowColumns), map[string]value{
 		oidVTPVLAN + ".2.1.1": num(1), oidVTPVLAN + ".4.1.1": oct("default"), oidVTPVLAN + ".2.1.20": num(1), oidVTPVLAN + ".4.1.30": oct("b\xfcro"),
+		oidVTPVLAN + ".3.1.1": num(1), oidVTPVLAN + ".2.1.1002": num(1), oidVTPVLAN + ".3.1.1002": num(2), oidVTPVLAN + ".4.1.1002": oct("fddi-default"),
 		oidVLANCurrent + ".6.900.40": num(2), oidVLANCurrent + ".6.0.40": num(2), oidVLANCurrent + ".3.5.1": num(1), oidVLANCurrent + ".6.0.4095": num(2),
 	})
 	if diff := cmp.Diff([]VLAN{{1, "default"}, {20, ""}, {30, "b\uFFFDro"}, {40, ""}}, s.vlans()); diff != "" {

@@ -55,9 +55,18 @@ func (s *Session) vlans() []VLAN {
 		s.eachText(ieeeVLANColumns[0], func(i, name string) { note(last(i), name) })
 	}
 	if len(names) == 0 {
-		// managementDomainIndex, vtpVlanIndex
-		s.eachNumber(vtpColumns[0], func(i string, _ int64) { note(last(i), "") })
-		s.eachText(vtpColumns[1], func(i, name string) { note(last(i), name) })
+		// 1002 to 1005 are there by default for FDDI and Token Ring, media that no
+		// port has; an agent that withholds the type tells of VLANs all the same.
+		const ethernet = 1 // vtpVlanType
+		foreign := map[string]bool{}
+		s.eachNumber(vtpColumns[1], func(i string, kind int64) { foreign[i] = kind != ethernet })
+		vtp := func(i, name string) { // managementDomainIndex, vtpVlanIndex
+			if !foreign[i] {
+				note(last(i), name)
+			}
+		}
+		s.eachNumber(vtpColumns[0], func(i string, _ int64) { vtp(i, "") })
+		s.eachText(vtpColumns[2], vtp)
 	}
 	for _, c := range vlanNowColumns {
 		// dot1qVlanTimeMark, dot1qVlanIndex: one VLAN may have rows of several times

@@ -81,7 +81,7 @@ var (
 	vlanColumns      = columnsOf("dot1qVlanStaticTable", oidVLANStatic, 1, 5)        // dot1qVlanStaticName, …RowStatus
 	ieeeVLANColumns  = columnsOf("ieee8021QBridgeVlanStaticTable", oidIEEEVLAN, 3)   // ieee8021QBridgeVlanStaticName
 	vlanNowColumns   = columnsOf("dot1qVlanCurrentTable", oidVLANCurrent, 3, 6)      // dot1qVlanFdbId, …Status
-	vtpColumns       = columnsOf("vtpVlanTable", oidVTPVLAN, 2, 4)                   // vtpVlanState, …Name
+	vtpColumns       = columnsOf("vtpVlanTable", oidVTPVLAN, 2, 3, 4)                // vtpVlanState, …Type, …Name
 	cdpColumns       = columnsOf("cdpCacheTable", oidCDPCache, 3, 4, 5, 6, 7, 8, 17) // cdpCacheAddressType … cdpCachePlatform, …SysName
 )
 
