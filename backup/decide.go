@@ -2,16 +2,34 @@ package backup
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"muster/collector"
 	"muster/inventory"
 )
 
-// ErrNothingWaits says that no capture of the device is in quarantine.
-var ErrNothingWaits = errors.New("nothing is in quarantine")
+// Why a decision is refused.
+var (
+	ErrNothingWaits = errors.New("nothing is in quarantine")
+	ErrReplaced     = errors.New("another capture is in quarantine") // than the one that somebody looked at
+	ErrOtherChange  = errors.New("its change is another one by now") // than somebody saw
+)
+
+// Held is the capture of a device that is in quarantine.
+type Held struct {
+	// ID is of what would become a version: a later capture with the same text has
+	// the same one, any other has another.
+	ID      string
+	TakenAt time.Time
+}
+
+func (h Held) String() string { return h.ID + " of " + h.TakenAt.UTC().Format(time.RFC3339) }
 
 // Approve says, for a person, that the newest version is how the device should
 // be, and returns its number.
@@ -25,7 +43,18 @@ func (b *Backups) ApproveVersion(ctx context.Context, device int64, version int,
 	if err != nil {
 		return 0, err
 	}
-	return b.approve(ctx, dev, version, "person", who, b.o.Now())
+	return b.approve(ctx, dev, version, "", "person", who, b.o.Now())
+}
+
+// ApproveChange approves the newest version where it still differs from the
+// approved one as group says ([Drift].Group): a later capture may have changed
+// otherwise.
+func (b *Backups) ApproveChange(ctx context.Context, device int64, group, who string) (int, error) {
+	dev, err := b.device(ctx, device)
+	if err != nil {
+		return 0, err
+	}
+	return b.approve(ctx, dev, 0, group, "person", who, b.o.Now())
 }
 
 // device finds a device of the inventory.
@@ -42,11 +71,16 @@ func (b *Backups) device(ctx context.Context, id int64) (inventory.Device, error
 	return inventory.Device{}, fmt.Errorf("device %d is not in the inventory: %w", id, ErrNotStored)
 }
 
-func (b *Backups) approve(ctx context.Context, dev inventory.Device, version int, how, who string, at time.Time) (int, error) {
+// approve approves a version; group, where it is given, has to be that of the
+// change that is open.
+func (b *Backups) approve(ctx context.Context, dev inventory.Device, version int, group, how, who string, at time.Time) (int, error) {
 	defer b.hold(dev.ID)()
 	stand, version, err := b.pick(ctx, dev, version)
 	if err != nil {
 		return 0, err
+	}
+	if group != "" && !slices.ContainsFunc(stand.Drifts, func(d OpenDrift) bool { return d.Kind == DriftChanged && d.Group == group }) {
+		return 0, fmt.Errorf("%s: %w, not that of group %s, and was not approved; see muster config diff %s", dev.Name, ErrOtherChange, group, dev.Name)
 	}
 	if version == stand.Approved {
 		return version, nil
@@ -136,28 +170,39 @@ func (b *Backups) newestToday(ctx context.Context, dev inventory.Device, stand G
 	return r, v, err
 }
 
-// Accept makes the capture in quarantine good, for a person who looked at it: a
-// version, where its text differs from the newest one. The version that now
-// stands is returned.
-func (b *Backups) Accept(ctx context.Context, device int64, who string) (int, error) {
+// Quarantined tells which capture of a device is in quarantine.
+func (b *Backups) Quarantined(ctx context.Context, device int64) (Held, error) {
 	dev, err := b.device(ctx, device)
 	if err != nil {
-		return 0, err
+		return Held{}, err
 	}
-	r, err := b.accept(ctx, dev, who)
-	return r.Version, err
+	q, err := b.waiting(ctx, dev, "")
+	return q.held, err
 }
 
-func (b *Backups) accept(ctx context.Context, dev inventory.Device, who string) (Result, error) {
-	defer b.hold(dev.ID)()
-	stand, c, rules, err := b.waiting(ctx, dev)
+// Accept makes the capture in quarantine good, for a person who looked at it: a
+// version, where its text differs from the newest one. capture is the [Held].ID of
+// what that person saw; empty takes what is there. The version that now stands is
+// returned, and what was accepted.
+func (b *Backups) Accept(ctx context.Context, device int64, capture, who string) (int, Held, error) {
+	dev, err := b.device(ctx, device)
 	if err != nil {
-		return Result{}, err
+		return 0, Held{}, err
 	}
+	defer b.hold(dev.ID)()
+	q, err := b.waiting(ctx, dev, capture)
+	if err != nil {
+		return 0, Held{}, err
+	}
+	r, err := b.accept(ctx, dev, q, who)
+	return r.Version, q.held, err
+}
+
+func (b *Backups) accept(ctx context.Context, dev inventory.Device, q quarantine, who string) (Result, error) {
+	stand, c, rules, parts := q.stand, q.capture, q.rules, q.parts
 	at := b.o.Now()
 	commit := Commit{At: at, DeviceID: dev.ID, Decision: &Decision{CaptureID: c.ID, Accepted: true, Who: who},
-		Audit: &Audit{Who: who, Action: "config accept", Subject: dev.Name, Detail: "capture of " + c.TakenAt.UTC().Format(time.RFC3339)}}
-	parts := derive(rules, b.key, c.Texts)
+		Audit: &Audit{Who: who, Action: "config accept", Subject: dev.Name, Detail: "capture " + q.held.String()}}
 	if len(parts) == 0 || blank(parts[0].Raw) {
 		return Result{}, fmt.Errorf("%s: the capture in quarantine is empty and can only be discarded: muster config discard %s", dev.Name, dev.Name)
 	}
@@ -175,6 +220,7 @@ func (b *Backups) accept(ctx context.Context, dev inventory.Device, who string) 
 		result.Outcome, result.Version = Stored, stand.Last+1
 		commit.Version = newVersion(dev.ID, result.Version, c.TakenAt, ReasonAccepted, rules.Spec().Revision, previous, parts)
 		commit.Version.FromCapture = c.ID
+		commit.Version.LastChange = lastChange(rules, b.key, parts)
 	}
 	commit.Events = append(commit.Events, b.backupEvent(dev, at, result))
 	if err := b.drift(ctx, dev, rules, stand, &commit, newest(previous, commit.Version), &c); err != nil {
@@ -183,43 +229,68 @@ func (b *Backups) accept(ctx context.Context, dev inventory.Device, who string) 
 	return result, b.store.CommitBackup(ctx, commit)
 }
 
-// Discard throws the capture in quarantine away. What stood before still stands;
-// the device counts as failed until its next backup.
-func (b *Backups) Discard(ctx context.Context, device int64, who string) error {
+// Discard throws the capture in quarantine away, or refuses as [Backups.Accept]
+// does. What stood before still stands; the device counts as failed until its next
+// backup.
+func (b *Backups) Discard(ctx context.Context, device int64, capture, who string) (Held, error) {
 	dev, err := b.device(ctx, device)
 	if err != nil {
-		return err
+		return Held{}, err
 	}
 	defer b.hold(dev.ID)()
-	_, c, _, err := b.waiting(ctx, dev)
+	q, err := b.waiting(ctx, dev, capture)
 	if err != nil {
-		return err
+		return Held{}, err
 	}
 	at := b.o.Now()
-	taken := c.TakenAt.UTC().Format(time.RFC3339)
+	taken := q.held.TakenAt.UTC().Format(time.RFC3339)
 	told := Result{Device: dev.Name, Outcome: Skipped, Message: fmt.Sprintf("%s: the capture of %s was discarded by %s", collector.Escape(dev.Name), taken, collector.Escape(who))}
-	return b.store.CommitBackup(ctx, Commit{At: at, DeviceID: dev.ID, Decision: &Decision{CaptureID: c.ID, Who: who},
+	return q.held, b.store.CommitBackup(ctx, Commit{At: at, DeviceID: dev.ID, Decision: &Decision{CaptureID: q.capture.ID, Who: who},
 		Events: []inventory.Event{b.backupEvent(dev, at, told)},
-		Audit:  &Audit{Who: who, Action: "config discard", Subject: dev.Name, Detail: "capture of " + taken}})
+		Audit:  &Audit{Who: who, Action: "config discard", Subject: dev.Name, Detail: "capture " + q.held.String()}})
 }
 
-func (b *Backups) waiting(ctx context.Context, dev inventory.Device) (Ground, Capture, rules, error) {
-	stand, err := b.store.BackupGround(ctx, dev.ID)
-	if err != nil {
-		return stand, Capture{}, nil, fmt.Errorf("read what stands: %w", err)
+// quarantine is a capture that waits, with all that a decision about it needs.
+type quarantine struct {
+	held    Held
+	stand   Ground
+	capture Capture
+	rules   rules
+	parts   []VersionPart // of the version that it would be
+}
+
+// waiting reads what is in quarantine. Where an id is given it has to be that one.
+func (b *Backups) waiting(ctx context.Context, dev inventory.Device, id string) (q quarantine, err error) {
+	if q.stand, err = b.store.BackupGround(ctx, dev.ID); err != nil {
+		return q, fmt.Errorf("read what stands: %w", err)
 	}
-	if stand.Waiting == 0 {
-		return stand, Capture{}, nil, fmt.Errorf("%s: %w; see muster config log %s", dev.Name, ErrNothingWaits, dev.Name)
+	if q.stand.Waiting == 0 {
+		return q, fmt.Errorf("%s: %w; see muster config log %s", dev.Name, ErrNothingWaits, dev.Name)
 	}
-	c, err := b.store.CaptureTexts(ctx, stand.Waiting)
-	if err != nil {
-		return stand, c, nil, fmt.Errorf("read the capture in quarantine: %w", err)
+	if q.capture, err = b.store.CaptureTexts(ctx, q.stand.Waiting); err != nil {
+		return q, fmt.Errorf("read the capture in quarantine: %w", err)
 	}
-	r, ok := b.rules(c.Platform)
-	if !ok {
-		return stand, c, nil, fmt.Errorf("%s: platform %q has no definition any more; bring its file back (muster platform list)", dev.Name, c.Platform)
+	var ok bool
+	if q.rules, ok = b.rules(q.capture.Platform); !ok {
+		return q, fmt.Errorf("%s: platform %q has no definition any more; bring its file back (muster platform list)", dev.Name, q.capture.Platform)
 	}
-	return stand, c, r, nil
+	q.parts = derive(q.rules, b.key, q.capture.Texts)
+	q.held = Held{ID: heldID(b.key, q.parts), TakenAt: q.capture.TakenAt}
+	if id != "" && id != q.held.ID {
+		return q, fmt.Errorf("%s: %w than %s by now, %s; look at that one: muster config show %s --quarantined", dev.Name, ErrReplaced, collector.Escape(id), q.held, dev.Name)
+	}
+	return q, nil
+}
+
+// heldID is keyed, as the tokens in the texts are: it tells nothing to whom has
+// not the texts.
+func heldID(key []byte, parts []VersionPart) string {
+	mac := hmac.New(sha256.New, key)
+	for _, p := range parts {
+		fmt.Fprintf(mac, "%q %d ", p.Part, len(p.Redacted))
+		mac.Write(p.Redacted)
+	}
+	return hex.EncodeToString(mac.Sum(nil)[:6])
 }
 
 // Purge removes a version and its bytes from every place in the data directory,
@@ -284,7 +355,7 @@ func (b *Backups) ApproveDue(ctx context.Context, at time.Time) (int, error) {
 		}
 		stand, err := b.store.BackupGround(ctx, dev.ID)
 		if err == nil && stand.Newest != stand.Approved && !stand.Objected && !stand.NewestAt.Add(policy.After).After(at) {
-			if _, err = b.approve(ctx, dev, stand.Newest, "age", "", at); err == nil {
+			if _, err = b.approve(ctx, dev, stand.Newest, "", "age", "", at); err == nil {
 				n++
 			}
 		}

@@ -245,10 +245,10 @@ func TestDiscardKeepsWhatStood(t *testing.T) {
 	if err != nil || st[h.id()].State != backup.QuarantineHeld {
 		t.Errorf("%+v, %v", st, err)
 	}
-	if err := h.backups.Discard(t.Context(), h.id(), "ops"); err != nil {
+	if _, err := h.backups.Discard(t.Context(), h.id(), "", "ops"); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.backups.Discard(t.Context(), h.id(), "ops"); !errors.Is(err, backup.ErrNothingWaits) {
+	if _, err := h.backups.Discard(t.Context(), h.id(), "", "ops"); !errors.Is(err, backup.ErrNothingWaits) {
 		t.Errorf("discard twice: %v", err)
 	}
 	if n := h.count("SELECT count(*) FROM text WHERE kind = 'raw'"); n != 1 {
@@ -262,12 +262,79 @@ func TestDiscardKeepsWhatStood(t *testing.T) {
 	h.sound()
 }
 
+// Whoever accepts says what they looked at: a capture that came later is not taken
+// for it, unless it says the same.
+func TestDecisionTakesOnlyTheCaptureThatSomebodySaw(t *testing.T) {
+	h := newHouse(t, "r1")
+	h.want(backup.Stored, 1, config("a"))
+	h.want(backup.Quarantined, 1, "! time 1\nversion 7\nb\npassword old")
+	seen, err := h.backups.Quarantined(t.Context(), h.id())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, later := range map[string]string{"a line": "version 7\nb\npassword old\nc", "a secret": "version 7\nb\npassword new"} {
+		h.want(backup.Quarantined, 1, later)
+		var refused []error
+		_, _, err := h.backups.Accept(t.Context(), h.id(), seen.ID, "ops")
+		refused = append(refused, err)
+		_, err = h.backups.Discard(t.Context(), h.id(), seen.ID, "ops")
+		refused = append(refused, err)
+		_, err = h.backups.Text(t.Context(), h.id(), backup.Which{Quarantined: true, Capture: seen.ID}, "ops")
+		for _, err := range append(refused, err) {
+			if !errors.Is(err, backup.ErrReplaced) || !strings.Contains(err.Error(), "muster config show r1 --quarantined") {
+				t.Errorf("%s more, and the answer is %v", name, err)
+			}
+		}
+	}
+	if n := h.count("SELECT count(*) FROM quarantine WHERE decision IN ('accepted', 'discarded')"); n != 0 {
+		t.Errorf("%d decisions were made", n)
+	}
+	h.want(backup.Quarantined, 1, "! time 2\nversion 7\nb\npassword old") // the same, read anew
+	if got := h.text(backup.Which{Quarantined: true, Capture: seen.ID, Raw: true}); got != "! time 2\nversion 7\nb\npassword old" {
+		t.Errorf("shown %q", got)
+	}
+	v, took, err := h.backups.Accept(t.Context(), h.id(), seen.ID, "ops")
+	if err != nil || v != 2 || took.ID != seen.ID || !took.TakenAt.Equal(h.now) {
+		t.Errorf("accepted version %d of %v, %v", v, took, err)
+	}
+	h.sound()
+}
+
+// A device that changed otherwise after somebody looked at a group is not approved
+// with it.
+func TestApprovalOfAChangeTakesNoOther(t *testing.T) {
+	h := newHouse(t, "r1", "r2")
+	for i := range h.devices {
+		h.takeOf(i, config("a"))
+		h.takeOf(i, config("a", "ntp server 192.0.2.1"))
+	}
+	d, err := h.backups.Drifts(t.Context())
+	if err != nil || len(d) != 2 || d[0].Group != d[1].Group {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	group := d[0].Group
+	h.takeOf(1, config("a", "ntp server 192.0.2.1", "no aaa"))
+	if v, err := h.backups.ApproveChange(t.Context(), h.devices[0].ID, group, "ops"); err != nil || v != 2 {
+		t.Errorf("approve: %d, %v", v, err)
+	}
+	_, err = h.backups.ApproveChange(t.Context(), h.devices[1].ID, group, "ops")
+	if !errors.Is(err, backup.ErrOtherChange) || !strings.Contains(err.Error(), "muster config diff r2") {
+		t.Errorf("a change that nobody saw: %v", err)
+	}
+	if _, err = h.backups.ApproveChange(t.Context(), h.devices[0].ID, group, "ops"); !errors.Is(err, backup.ErrOtherChange) {
+		t.Errorf("what is over is approved once more: %v", err)
+	}
+	if d, err = h.backups.Drifts(t.Context()); err != nil || len(d) != 1 || d[0].Device != "r2" {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
 func TestGoodCaptureSupersedesTheOneThatWaits(t *testing.T) {
 	h := newHouse(t, "r1")
 	h.want(backup.Stored, 1, config("a"))
 	h.want(backup.Quarantined, 1, "version 7\na")
 	h.want(backup.Unchanged, 1, config("a"))
-	if _, err := h.backups.Accept(t.Context(), h.id(), "ops"); !errors.Is(err, backup.ErrNothingWaits) {
+	if _, _, err := h.backups.Accept(t.Context(), h.id(), "", "ops"); !errors.Is(err, backup.ErrNothingWaits) {
 		t.Errorf("accept: %v", err)
 	}
 	if n := h.count("SELECT count(*) FROM quarantine WHERE decision = 'superseded'"); n != 1 {
@@ -282,7 +349,7 @@ func TestFailureLeavesTheOneThatWaits(t *testing.T) {
 	if r := h.night(0); r.Outcome != backup.Failed || !strings.Contains(r.Message, "told to fail") {
 		t.Errorf("%+v", r)
 	}
-	if v, err := h.backups.Accept(t.Context(), h.id(), "ops"); err != nil || v != 1 {
+	if v, _, err := h.backups.Accept(t.Context(), h.id(), "", "ops"); err != nil || v != 1 {
 		t.Errorf("accept: %d, %v", v, err)
 	}
 	if got := h.text(backup.Which{Raw: true}); got != "version 7\na" {

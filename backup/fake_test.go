@@ -106,7 +106,12 @@ func (a *acme) TextFacts(texts map[string][]byte) []platform.Fact {
 	return facts
 }
 
-func (a *acme) Volatile([]byte) []platform.Fact { return nil }
+func (a *acme) Volatile(raw []byte) []platform.Fact {
+	if m := regexp.MustCompile(`(?m)^! time (.+ by .+)$`).FindSubmatch(raw); m != nil {
+		return []platform.Fact{{Name: platform.FactChanged, Value: string(m[1]), Source: "header"}}
+	}
+	return nil
+}
 
 func (a *acme) Waiting(texts map[string][]byte) (says []string, known bool) {
 	text, known := texts["daemons"]

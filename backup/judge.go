@@ -116,6 +116,7 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 		result.Outcome = Stored
 		result.Version = stand.Last + 1
 		commit.Version = newVersion(dev.ID, result.Version, c.TakenAt, reason, spec.Revision, previous, parts)
+		commit.Version.LastChange = lastChange(rules, b.key, parts)
 	}
 	return result, b.drift(ctx, dev, rules, stand, commit, newest(previous, commit.Version), &c.Capture)
 }
@@ -325,6 +326,25 @@ func newVersion(device int64, number int, at time.Time, reason Reason, rules str
 		n.LinesAdded, n.LinesRemoved, _ = between(previous.Parts, parts)
 	}
 	return n
+}
+
+// lastChange is what the running config of a version says of its last change, as
+// the device wrote it: when, and by whom. No more than collector.SeenLimit bytes.
+func lastChange(rules rules, key []byte, parts []VersionPart) string {
+	if len(parts) == 0 {
+		return ""
+	}
+	for _, f := range rules.Volatile(parts[0].Raw) {
+		if f.Name != platform.FactChanged {
+			continue
+		}
+		said := maskQuotation(rules, key, collector.Escape(f.Value))
+		if len(said) > collector.SeenLimit {
+			said = strings.ToValidUTF8(said[:collector.SeenLimit], "")
+		}
+		return said
+	}
+	return ""
 }
 
 // newest is the version that will stand after the commit.

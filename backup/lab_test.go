@@ -72,7 +72,7 @@ func (n *network) first(i int) {
 	n.t.Helper()
 	r := n.night(i)
 	if r.Outcome == backup.Quarantined && strings.Contains(r.Message, "known from documents only") {
-		v, err := n.backups.Accept(n.t.Context(), n.devices[i].ID, "ops")
+		v, _, err := n.backups.Accept(n.t.Context(), n.devices[i].ID, "", "ops")
 		if err != nil || v != 1 {
 			n.t.Fatalf("accept: %d, %v", v, err)
 		}

@@ -162,7 +162,7 @@ func TestDriftAndApprovalFollowTheModel(t *testing.T) {
 				h.box().open = nil
 			},
 			"accept": func(r *rapid.T) {
-				_, err := h.backups.Accept(t.Context(), h.id(), "ops")
+				_, _, err := h.backups.Accept(t.Context(), h.id(), "", "ops")
 				mayFail(r, err, m.waiting != "")
 				if m.waiting != "" {
 					m.good(m.waiting, "", h.policy == backup.ApprovalPolicy{})
@@ -170,7 +170,8 @@ func TestDriftAndApprovalFollowTheModel(t *testing.T) {
 				}
 			},
 			"discard": func(r *rapid.T) {
-				mayFail(r, h.backups.Discard(t.Context(), h.id(), "ops"), m.waiting != "")
+				_, err := h.backups.Discard(t.Context(), h.id(), "", "ops")
+				mayFail(r, err, m.waiting != "")
 				m.waiting = ""
 			},
 			"approve": func(r *rapid.T) {

@@ -15,6 +15,7 @@ type Which struct {
 	Version     int    // 0: the newest
 	Part        string // empty: the first part
 	Quarantined bool   // the capture that waits
+	Capture     string // only if it is this one that waits; empty: any
 	Raw         bool   // as the device sent it, secrets and all
 }
 
@@ -72,6 +73,18 @@ func (b *Backups) find(ctx context.Context, device int64, w Which) (raw []byte, 
 	if w.Quarantined {
 		if ground.Waiting == 0 {
 			return nil, "", nil, fmt.Errorf("%s: %w", name, ErrNothingWaits)
+		}
+		if w.Capture != "" {
+			dev, err := b.device(ctx, device)
+			if err != nil {
+				return nil, "", nil, err
+			}
+			q, err := b.waiting(ctx, dev, w.Capture)
+			if err != nil {
+				return nil, "", nil, err
+			}
+			raw, err = partOf(name, q.capture, w.Part)
+			return raw, q.capture.Platform, nil, err
 		}
 		c, err := b.store.CaptureTexts(ctx, ground.Waiting)
 		if err != nil {

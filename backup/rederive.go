@@ -10,7 +10,8 @@ import (
 const rederiveBytes = 64 << 20
 
 // Rederive brings the redacted texts of all versions under today's rules: what
-// better rules know to be secret is then in the clear nowhere in the file. It
+// better rules know to be secret is then in the clear nowhere in the file. What
+// the texts say of their last change is read anew with them. It
 // changes no version, no drift and no event. The number of versions that were
 // derived anew is returned; it costs little where there are none.
 func (b *Backups) Rederive(ctx context.Context) (int, error) {
@@ -70,6 +71,7 @@ func (b *Backups) rederive(ctx context.Context, d Derivation, rules rules) (n in
 		if v.Derived != d.Derived || v.Platform != d.Platform {
 			continue
 		}
+		v.LastChange = lastChange(rules, b.key, v.Parts)
 		for j := range v.Parts {
 			v.Parts[j].Redacted = redacted(rules, b.key, v.Parts[j].Raw)
 			size += len(v.Parts[j].Raw)

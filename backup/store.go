@@ -44,7 +44,7 @@ type Store interface {
 	// Derivations lists under which rules the redacted texts of all versions stand.
 	Derivations(ctx context.Context) ([]Derivation, error)
 	// PutDerived replaces the redacted texts of versions of a device, and notes
-	// their Derived.
+	// their Derived and LastChange.
 	PutDerived(ctx context.Context, deviceID int64, versions []VersionTexts) error
 	// Rewrite frees the file of what was removed from it.
 	Rewrite(ctx context.Context) error

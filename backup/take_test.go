@@ -126,7 +126,7 @@ func TestBelowHalfTheLastGoodSizeIsQuarantined(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	// A person says that it is right: then it is what the next one is held against.
-	if v, err := h.backups.Accept(t.Context(), h.id(), "ops"); err != nil || v != 2 {
+	if v, _, err := h.backups.Accept(t.Context(), h.id(), "", "ops"); err != nil || v != 2 {
 		t.Fatalf("accept: %d, %v", v, err)
 	}
 	h.want(backup.Unchanged, 2, config("hostname r1"))
@@ -155,7 +155,7 @@ func TestEmptyTextIsNeverGood(t *testing.T) {
 			if r.Kind != collector.ErrImplausible {
 				t.Errorf("%+v", r)
 			}
-			if _, err := h.backups.Accept(t.Context(), h.id(), "ops"); !errors.Is(err, backup.ErrNothingWaits) {
+			if _, _, err := h.backups.Accept(t.Context(), h.id(), "", "ops"); !errors.Is(err, backup.ErrNothingWaits) {
 				t.Errorf("accept: %v", err)
 			}
 		})
@@ -181,7 +181,7 @@ func TestFirstCaptureOfADeclaredPlatformWaitsForAPerson(t *testing.T) {
 	if n := h.count("SELECT count(*) FROM quarantine WHERE decided_at IS NULL"); n != 1 {
 		t.Errorf("%d captures wait", n)
 	}
-	if v, err := h.backups.Accept(t.Context(), h.id(), "ops"); err != nil || v != 1 {
+	if v, _, err := h.backups.Accept(t.Context(), h.id(), "", "ops"); err != nil || v != 1 {
 		t.Fatalf("accept: %d, %v", v, err)
 	}
 	vs, err := h.backups.Versions(t.Context(), h.id())
@@ -476,7 +476,7 @@ func TestAnotherDevicesTextIsNoVersionOfThisOne(t *testing.T) {
 	h.want(backup.Stored, 2, of("core-1", "1"))
 	h.want(backup.Stored, 3, of("core-1", "3"))
 	h.want(backup.Quarantined, 3, of("r2", "2"))
-	if v, err := h.backups.Accept(t.Context(), h.id(), "ops"); err != nil || v != 4 {
+	if v, _, err := h.backups.Accept(t.Context(), h.id(), "", "ops"); err != nil || v != 4 {
 		t.Fatalf("accept: %d, %v", v, err)
 	}
 	h.want(backup.Unchanged, 4, of("r2", "2"))

@@ -12,8 +12,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	"muster/backup"
+	"muster/collector"
 	"muster/inventory"
 )
 
@@ -413,4 +417,49 @@ func (h *house) logOf() string {
 		h.t.Fatal(err)
 	}
 	return fmt.Sprint(vs)
+}
+
+// What a text says of its last change stands with the version that it made, is
+// bounded and holds no secret, and makes no version by itself.
+func TestLastChangeStandsWithTheVersion(t *testing.T) {
+	h := newHouse(t, "r1")
+	said := func() (all []string) {
+		t.Helper()
+		vs, err := h.backups.Versions(t.Context(), h.id())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range vs {
+			all = append(all, v.LastChange)
+		}
+		return all
+	}
+	h.want(backup.Stored, 1, "! time 09:12 by ops\n"+config("a"))
+	h.want(backup.Unchanged, 1, "! time 10:00 by other\n"+config("a"))
+	h.want(backup.Stored, 2, "! time 11:00 by x\x07y\n"+config("b"))
+	h.want(backup.Stored, 3, config("c, and it says nothing"))
+	h.want(backup.Quarantined, 3, "! time 12:00 by password hunter2\nversion 7\nd\n")
+	if _, _, err := h.backups.Accept(t.Context(), h.id(), "", "ops"); err != nil {
+		t.Fatal(err)
+	}
+	h.want(backup.Stored, 5, "! time 13:00 by "+strings.Repeat("é ", 300)+"\n"+config("e"))
+	got := said()
+	if len(got[0]) > collector.SeenLimit || !utf8.ValidString(got[0]) || !strings.HasPrefix(got[0], "13:00 by é") {
+		t.Errorf("said %q", got[0])
+	}
+	want := []string{"12:00 by password ‹secret›", "", `11:00 by x\x07y`, "09:12 by ops"}
+	if d := cmp.Diff(want, got[1:]); d != "" {
+		t.Error(d)
+	}
+	// Versions that were stored before muster kept it say it as well.
+	if _, err := h.database().ExecContext(t.Context(), "UPDATE version SET last_change = '', derived = ''"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := h.backups.Rederive(t.Context()); err != nil || n != 5 {
+		t.Errorf("derived %d anew, %v", n, err)
+	}
+	if d := cmp.Diff(got, said()); d != "" {
+		t.Error(d)
+	}
+	h.sound()
 }

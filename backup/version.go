@@ -99,6 +99,7 @@ type Version struct {
 	Approved     bool
 	LinesAdded   int
 	LinesRemoved int
+	LastChange   string // what its text says: when it was changed last, and by whom; empty: nothing
 	Rules        string // platform.Definition.Revision that made it
 	SHA256       string // hex, of the raw first part
 	Parts        []string

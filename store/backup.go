@@ -129,7 +129,7 @@ LEFT JOIN quarantine q ON q.capture_id = c.id`
 // ConfigVersions implements backup.Store.
 func (s *Store) ConfigVersions(ctx context.Context, deviceID int64) (all []backup.Version, err error) {
 	const query = `
-SELECT v.number, v.at, v.reason, v.lines_added, v.lines_removed, v.rules, v.digest,
+SELECT v.number, v.at, v.reason, v.lines_added, v.lines_removed, v.last_change, v.rules, v.digest,
     EXISTS (SELECT 1 FROM approval a WHERE a.version_id = v.id),
     (SELECT json_group_array(part ORDER BY n) FROM version_part WHERE version_id = v.id)
 FROM version v WHERE v.device_id = ?1 ORDER BY v.number DESC`
@@ -144,7 +144,7 @@ FROM version v WHERE v.device_id = ?1 ORDER BY v.number DESC`
 		var at int64
 		var parts string
 		var digest []byte
-		if err := rows.Scan(&v.Number, &at, &v.Reason, &v.LinesAdded, &v.LinesRemoved, &v.Rules, &digest, &v.Approved, &parts); err != nil {
+		if err := rows.Scan(&v.Number, &at, &v.Reason, &v.LinesAdded, &v.LinesRemoved, &v.LastChange, &v.Rules, &digest, &v.Approved, &parts); err != nil {
 			return nil, err
 		}
 		if v.SHA256, err = s.openDigest(deviceID, v.Number, digest); err != nil {
@@ -175,14 +175,14 @@ func (s *Store) openDigest(deviceID int64, number int, blob []byte) (string, err
 // VersionTexts implements backup.Store.
 func (s *Store) VersionTexts(ctx context.Context, deviceID int64, number int, raw bool) (v backup.VersionTexts, err error) {
 	const query = `
-SELECT v.id, v.number, v.at, v.reason, v.lines_added, v.lines_removed, v.rules, v.derived, v.digest, c.platform,
+SELECT v.id, v.number, v.at, v.reason, v.lines_added, v.lines_removed, v.last_change, v.rules, v.derived, v.digest, c.platform,
     EXISTS (SELECT 1 FROM approval a WHERE a.version_id = v.id)
 FROM version v JOIN capture c ON c.id = v.capture_id
 WHERE v.device_id = ?1 AND (v.number = ?2 OR ?2 = 0) ORDER BY v.number DESC LIMIT 1`
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		var id, at int64
 		var digest []byte
-		err := tx.QueryRow(query, deviceID, number).Scan(&id, &v.Number, &at, &v.Reason, &v.LinesAdded, &v.LinesRemoved, &v.Rules, &v.Derived, &digest, &v.Platform, &v.Approved)
+		err := tx.QueryRow(query, deviceID, number).Scan(&id, &v.Number, &at, &v.Reason, &v.LinesAdded, &v.LinesRemoved, &v.LastChange, &v.Rules, &v.Derived, &digest, &v.Platform, &v.Approved)
 		if errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("version %d of device %d: %w", number, deviceID, backup.ErrNotStored)
 		}

@@ -248,11 +248,11 @@ func orMuster(who string) string {
 
 func (p *packing) insertVersion(tx *sql.Tx, captureID int64) error {
 	const insert = `
-INSERT INTO version (device_id, number, capture_id, at, reason, lines_added, lines_removed, rules, derived, digest)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)`
+INSERT INTO version (device_id, number, capture_id, at, reason, lines_added, lines_removed, last_change, rules, derived, digest)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)`
 	const part = `INSERT INTO version_part (version_id, n, part, role, redacted_id, raw_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`
 	v := p.Version
-	res, err := tx.Exec(insert, p.DeviceID, v.Number, captureID, ms(v.At), v.Reason, v.LinesAdded, v.LinesRemoved, v.Rules, p.digest)
+	res, err := tx.Exec(insert, p.DeviceID, v.Number, captureID, ms(v.At), v.Reason, v.LinesAdded, v.LinesRemoved, v.LastChange, v.Rules, p.digest)
 	if err != nil {
 		return err
 	}

@@ -166,7 +166,7 @@ GROUP BY v.device_id, c.platform, v.derived ORDER BY v.device_id, min(v.number)`
 
 // PutDerived implements backup.Store.
 func (s *Store) PutDerived(ctx context.Context, deviceID int64, versions []backup.VersionTexts) error {
-	const derived = `UPDATE version SET derived = ?3 WHERE device_id = ?1 AND number = ?2`
+	const derived = `UPDATE version SET derived = ?3, last_change = ?4 WHERE device_id = ?1 AND number = ?2`
 	const linked = `
 UPDATE version_part SET redacted_id = ?4
 WHERE version_id = (SELECT id FROM version WHERE device_id = ?1 AND number = ?2) AND part = ?3`
@@ -180,7 +180,7 @@ WHERE version_id = (SELECT id FROM version WHERE device_id = ?1 AND number = ?2)
 			return err
 		}
 		for _, v := range versions {
-			if _, err := tx.Exec(derived, deviceID, v.Number, v.Derived); err != nil {
+			if _, err := tx.Exec(derived, deviceID, v.Number, v.Derived, v.LastChange); err != nil {
 				return err
 			}
 			for part, t := range links[v.Number] {

@@ -35,11 +35,23 @@ type configShowCmd struct {
 
 func (c *configShowCmd) Run(s *session) error {
 	return s.client(func(ctx context.Context, cl *api.Client) error {
-		r, err := cl.Text(ctx, c.Name, backup.Which{Version: c.Version, Part: c.Part, Raw: c.Raw, Quarantined: c.Quarantined})
+		which := backup.Which{Version: c.Version, Part: c.Part, Raw: c.Raw, Quarantined: c.Quarantined}
+		var held api.Held
+		if c.Quarantined {
+			// Without an id, as where its definition is gone, it can still be looked at.
+			held, _ = cl.Quarantined(ctx, c.Name)
+			which.Capture = held.Capture
+		}
+		r, err := cl.Text(ctx, c.Name, which)
 		if err != nil {
 			return err
 		}
-		return copyOut(s.stdout, r)
+		if err := copyOut(s.stdout, r); err != nil || held.Capture == "" {
+			return err
+		}
+		name := collector.Escape(held.Device)
+		fmt.Fprintf(s.stderr, "capture %s of %s; to make it a version: muster config accept %s --capture %s\n", held.Capture, held.TakenAt.UTC().Format(time.RFC3339), name, held.Capture)
+		return nil
 	})
 }
 
@@ -68,6 +80,7 @@ func (c *configLogCmd) Run(s *session) error {
 			text("approved", func(v api.Version) string { return yes(v.Approved) }),
 			text("lines added", func(v api.Version) string { return fmt.Sprint(v.LinesAdded) }),
 			text("lines removed", func(v api.Version) string { return fmt.Sprint(v.LinesRemoved) }),
+			text("last change", func(v api.Version) string { return v.LastChange }).optional(),
 			text("rules", func(v api.Version) string { return v.Rules }),
 		)
 	})
@@ -166,9 +179,9 @@ type configDecision struct {
 	Name string `arg:"" help:"Name, address or serial."`
 }
 
-func (c configDecision) run(s *session, verb string, version int) error {
+func (c configDecision) run(s *session, verb string, m api.Meant) error {
 	return s.client(func(ctx context.Context, cl *api.Client) error {
-		d, err := cl.Decide(ctx, c.Name, verb, version)
+		d, err := cl.Decide(ctx, c.Name, verb, m)
 		if err != nil {
 			return err
 		}
@@ -182,9 +195,12 @@ type configDecisions struct {
 	Filter []string `arg:"" optional:"" help:"One device by name, address or serial; or several names or filter words, e.g. site:paris."`
 }
 
-func (c configDecisions) run(s *session, verb, group string) error {
+func (c configDecisions) run(s *session, verb, group, capture string) error {
 	if len(c.Filter) == 1 && group == "" && !strings.ContainsAny(c.Filter[0], ":*") {
-		return configDecision{Name: c.Filter[0]}.run(s, verb, 0)
+		return configDecision{Name: c.Filter[0]}.run(s, verb, api.Meant{Capture: capture})
+	}
+	if capture != "" {
+		return &api.Error{Message: "--capture is of one device: name that one alone", Exit: exitUsage}
 	}
 	return s.client(func(ctx context.Context, cl *api.Client) error {
 		all, err := cl.DecideMany(ctx, verb, c.Filter, group)
@@ -211,15 +227,27 @@ type configApproveCmd struct {
 	Group string `help:"All devices with this change; muster drift shows the groups." placeholder:"G"`
 }
 
-func (c *configApproveCmd) Run(s *session) error { return c.run(s, "approve", c.Group) }
+func (c *configApproveCmd) Run(s *session) error { return c.run(s, "approve", c.Group, "") }
 
-type configAcceptCmd struct{ configDecisions }
+type configAcceptCmd struct {
+	configDecisions
+	heldFlag
+}
 
-func (c *configAcceptCmd) Run(s *session) error { return c.run(s, "accept", "") }
+// heldFlag keeps a decision from hitting a capture that came after the one that
+// somebody looked at.
+type heldFlag struct {
+	Capture string `help:"Only if it is this one; muster config show NAME --quarantined names it." placeholder:"ID"`
+}
 
-type configDiscardCmd struct{ configDecisions }
+func (c *configAcceptCmd) Run(s *session) error { return c.run(s, "accept", "", c.Capture) }
 
-func (c *configDiscardCmd) Run(s *session) error { return c.run(s, "discard", "") }
+type configDiscardCmd struct {
+	configDecisions
+	heldFlag
+}
+
+func (c *configDiscardCmd) Run(s *session) error { return c.run(s, "discard", "", c.Capture) }
 
 type configBaselineCmd struct {
 	configDecision
@@ -229,9 +257,9 @@ type configBaselineCmd struct {
 
 func (c *configBaselineCmd) Run(s *session) error {
 	if c.Clear {
-		return c.run(s, "unpin", 0)
+		return c.run(s, "unpin", api.Meant{})
 	}
-	return c.run(s, "baseline", c.Version)
+	return c.run(s, "baseline", api.Meant{Version: c.Version})
 }
 
 type configPurgeCmd struct {
@@ -240,4 +268,6 @@ type configPurgeCmd struct {
 	Yes     bool `help:"It cannot be brought back." required:""`
 }
 
-func (c *configPurgeCmd) Run(s *session) error { return c.run(s, "purge", c.Version) }
+func (c *configPurgeCmd) Run(s *session) error {
+	return c.run(s, "purge", api.Meant{Version: c.Version})
+}

@@ -484,7 +484,7 @@ func (h *crashHouse) decide(cl *api.Client, round int) {
 		if err != nil || len(versions) == 0 {
 			continue // none yet in the first rounds
 		}
-		if _, err := cl.Decide(h.t.Context(), device, "approve", 0); err != nil {
+		if _, err := cl.Decide(h.t.Context(), device, "approve", api.Meant{}); err != nil {
 			h.t.Fatalf("approve %s: %v", device, err)
 		}
 	}

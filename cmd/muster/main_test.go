@@ -281,12 +281,12 @@ func fillCmd(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // saveCmd: save REGEXP VAR puts what the first group of an expression finds in
-// the standard output of the last program in $VAR.
+// what the last program printed in $VAR.
 func saveCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: save REGEXP VAR")
 	}
-	m := regexp.MustCompile(args[0]).FindStringSubmatch(ts.ReadFile("stdout"))
+	m := regexp.MustCompile(args[0]).FindStringSubmatch(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
 	if len(m) < 2 {
 		ts.Fatalf("the output does not match %s", args[0])
 	}

@@ -265,7 +265,12 @@ func (c *Client) Text(ctx context.Context, name string, w backup.Which) (io.Read
 	if w.Raw {
 		p = path("config", name, "raw")
 	}
-	return c.request(ctx, "GET", p, values("version", number(w.Version), "part", w.Part, "quarantined", flag(w.Quarantined)), nil)
+	return c.request(ctx, "GET", p, values("version", number(w.Version), "part", w.Part, "quarantined", flag(w.Quarantined), "capture", w.Capture), nil)
+}
+
+// Quarantined tells which capture of a device is in quarantine.
+func (c *Client) Quarantined(ctx context.Context, name string) (h Held, err error) {
+	return h, c.call(ctx, "GET", path("config", name, "quarantined"), nil, nil, &h)
 }
 
 // Versions lists the versions of a device, newest first.
@@ -290,9 +295,9 @@ func (c *Client) Export(ctx context.Context, filter []string, each func(Line) er
 }
 
 // Decide acts on a device's configuration: "approve", "accept", "discard",
-// "baseline" (of version; 0: the newest) or "unpin".
-func (c *Client) Decide(ctx context.Context, name, verb string, version int) (d Decided, err error) {
-	return d, c.call(ctx, "POST", path("config", name, verb), values("version", number(version)), nil, &d)
+// "baseline", "unpin" or "purge".
+func (c *Client) Decide(ctx context.Context, name, verb string, m Meant) (d Decided, err error) {
+	return d, c.call(ctx, "POST", path("config", name, verb), values("version", number(m.Version), "capture", m.Capture), nil, &d)
 }
 
 // DecideMany approves, accepts or discards on all devices that a filter fits, or

@@ -34,18 +34,22 @@ func TestEveryRouteHasItsClientMethod(t *testing.T) {
 		"POST /v1/devices/{name}/replace": func(ctx context.Context, c *Client) error {
 			return c.ReplaceDevice(ctx, odd)
 		},
-		"POST /v1/devices/{name}/merge": func(ctx context.Context, c *Client) error { return c.MergeDevice(ctx, odd, "other") },
-		"DELETE /v1/devices/{name}":     func(ctx context.Context, c *Client) error { return c.DeleteDevice(ctx, odd) },
-		"POST /v1/allow":                func(ctx context.Context, c *Client) error { _, err := c.Allow(ctx, Allow{}); return err },
-		"POST /v1/accept-keys":          func(ctx context.Context, c *Client) error { _, err := c.AcceptKeys(ctx, nil, nil); return err },
-		"POST /v1/discover":             func(ctx context.Context, c *Client) error { return c.Discover(ctx, RunRequest{}, ignore) },
-		"GET /v1/explain":               func(ctx context.Context, c *Client) error { _, err := c.Explain(ctx, "192.0.2.1"); return err },
-		"POST /v1/backup":               func(ctx context.Context, c *Client) error { return c.Backup(ctx, RunRequest{}, ignore) },
-		"GET /v1/config/{name}/text":    func(ctx context.Context, c *Client) error { return drain(c.Text(ctx, odd, backup.Which{})) },
-		"GET /v1/config/{name}/raw":     func(ctx context.Context, c *Client) error { return drain(c.Text(ctx, odd, backup.Which{Raw: true})) },
-		"GET /v1/config/{name}/log":     func(ctx context.Context, c *Client) error { _, err := c.Versions(ctx, odd); return err },
-		"GET /v1/config/{name}/diff":    func(ctx context.Context, c *Client) error { return drain(c.Diff(ctx, odd, 1, 2, "")) },
-		"POST /v1/config/{name}/{verb}": func(ctx context.Context, c *Client) error { _, err := c.Decide(ctx, odd, "approve", 0); return err },
+		"POST /v1/devices/{name}/merge":     func(ctx context.Context, c *Client) error { return c.MergeDevice(ctx, odd, "other") },
+		"DELETE /v1/devices/{name}":         func(ctx context.Context, c *Client) error { return c.DeleteDevice(ctx, odd) },
+		"POST /v1/allow":                    func(ctx context.Context, c *Client) error { _, err := c.Allow(ctx, Allow{}); return err },
+		"POST /v1/accept-keys":              func(ctx context.Context, c *Client) error { _, err := c.AcceptKeys(ctx, nil, nil); return err },
+		"POST /v1/discover":                 func(ctx context.Context, c *Client) error { return c.Discover(ctx, RunRequest{}, ignore) },
+		"GET /v1/explain":                   func(ctx context.Context, c *Client) error { _, err := c.Explain(ctx, "192.0.2.1"); return err },
+		"POST /v1/backup":                   func(ctx context.Context, c *Client) error { return c.Backup(ctx, RunRequest{}, ignore) },
+		"GET /v1/config/{name}/text":        func(ctx context.Context, c *Client) error { return drain(c.Text(ctx, odd, backup.Which{})) },
+		"GET /v1/config/{name}/raw":         func(ctx context.Context, c *Client) error { return drain(c.Text(ctx, odd, backup.Which{Raw: true})) },
+		"GET /v1/config/{name}/quarantined": func(ctx context.Context, c *Client) error { _, err := c.Quarantined(ctx, odd); return err },
+		"GET /v1/config/{name}/log":         func(ctx context.Context, c *Client) error { _, err := c.Versions(ctx, odd); return err },
+		"GET /v1/config/{name}/diff":        func(ctx context.Context, c *Client) error { return drain(c.Diff(ctx, odd, 1, 2, "")) },
+		"POST /v1/config/{name}/{verb}": func(ctx context.Context, c *Client) error {
+			_, err := c.Decide(ctx, odd, "approve", Meant{})
+			return err
+		},
 		"POST /v1/decisions/{verb}": func(ctx context.Context, c *Client) error {
 			_, err := c.DecideMany(ctx, "approve", nil, "feed")
 			return err
@@ -237,7 +241,7 @@ func TestRefusalsKeepSentenceKindAndExitCode(t *testing.T) {
 		"no run at all":            {func() error { _, err := c.Run(ctx, 0); return err }, "muster backup starts one", 1, ""},
 		"stop of no run":           {func() error { return c.StopRun(ctx, 77) }, "run", 1, ""},
 		"no such alert":            {func() error { return c.AckAlert(ctx, 9, "") }, "no such alert", 1, ""},
-		"no such decision":         {func() error { _, err := c.Decide(ctx, "r1", "bless", 0); return err }, "bless", 2, ""},
+		"no such decision":         {func() error { _, err := c.Decide(ctx, "r1", "bless", Meant{}); return err }, "bless", 2, ""},
 		"many without a name":      {func() error { _, err := c.DecideMany(ctx, "approve", nil, ""); return err }, "muster drift", 2, ""},
 		"a group of quarantine":    {func() error { _, err := c.DecideMany(ctx, "accept", nil, "feed"); return err }, "quarantine", 2, ""},
 		"a group that is none":     {func() error { _, err := c.DecideMany(ctx, "approve", nil, "feed"); return err }, "nothing waits", 1, ""},

@@ -156,7 +156,7 @@ func (s *Server) acting(mux *router) {
 	}))
 
 	mux.HandleFunc("POST /v1/config/{name}/{verb}", answer(func(r *http.Request) (any, error) {
-		return s.decide(r.Context(), r.PathValue("name"), r.PathValue("verb"), count(r, "version"))
+		return s.decide(r.Context(), r.PathValue("name"), r.PathValue("verb"), Meant{Version: count(r, "version"), Capture: r.FormValue("capture")})
 	}))
 	mux.HandleFunc("POST /v1/decisions/{verb}", answer(func(r *http.Request) (any, error) {
 		return s.decideMany(r.Context(), r.PathValue("verb"), r.FormValue("q"), r.FormValue("group"))
@@ -222,6 +222,7 @@ func (s *Server) reading(mux *router) {
 		text, err := s.Text(r.Context(), r.PathValue("name"), which(r))
 		plain(w, text, err)
 	})
+	mux.HandleFunc("GET /v1/config/{name}/quarantined", answer(func(r *http.Request) (any, error) { return s.Quarantined(r.Context(), r.PathValue("name")) }))
 	mux.HandleFunc("GET /v1/config/{name}/log", answer(func(r *http.Request) (any, error) { return s.Versions(r.Context(), r.PathValue("name")) }))
 	mux.HandleFunc("GET /v1/config/{name}/diff", func(w http.ResponseWriter, r *http.Request) {
 		b := &late{w: w}
@@ -293,7 +294,7 @@ func (s *Server) acceptKeys(ctx context.Context, a AcceptKeys) ([]inventory.Acce
 	return full(out), err
 }
 
-func (s *Server) decide(ctx context.Context, name, verb string, version int) (Decided, error) {
+func (s *Server) decide(ctx context.Context, name, verb string, m Meant) (Decided, error) {
 	d, err := s.devices.Show(ctx, name)
 	if err != nil {
 		return Decided{}, err
@@ -301,23 +302,26 @@ func (s *Server) decide(ctx context.Context, name, verb string, version int) (De
 	out := Decided{Device: d.Name}
 	switch verb {
 	case "approve":
-		out.Version, err = s.configs.Approve(ctx, d.ID, by)
-		out.Note = fmt.Sprintf("version %d is approved", out.Version)
+		var version int
+		version, err = s.configs.Approve(ctx, d.ID, by)
+		out = approved(d.Name, version)
 	case "accept":
-		out.Version, err = s.configs.Accept(ctx, d.ID, by)
-		out.Note = fmt.Sprintf("the quarantined capture is version %d now", out.Version)
+		var held backup.Held
+		out.Version, held, err = s.configs.Accept(ctx, d.ID, m.Capture, by)
+		out.Capture, out.Note = held.ID, fmt.Sprintf("the quarantined capture %s is version %d now", held, out.Version)
 	case "discard":
-		err = s.configs.Discard(ctx, d.ID, by)
-		out.Note = "the quarantined capture is discarded"
+		var held backup.Held
+		held, err = s.configs.Discard(ctx, d.ID, m.Capture, by)
+		out.Capture, out.Note = held.ID, fmt.Sprintf("the quarantined capture %s is discarded", held)
 	case "baseline":
-		out.Version, err = s.configs.Pin(ctx, d.ID, version, by)
+		out.Version, err = s.configs.Pin(ctx, d.ID, m.Version, by)
 		out.Note = fmt.Sprintf("version %d is the baseline", out.Version)
 	case "unpin":
 		err = s.configs.Unpin(ctx, d.ID, by)
 		out.Note = "there is no baseline any more"
 	case "purge":
-		err = s.configs.Purge(ctx, d.ID, version, by)
-		out.Note = fmt.Sprintf("version %d and its bytes are gone from the data directory; copies and exports made before are yours to remove", version)
+		err = s.configs.Purge(ctx, d.ID, m.Version, by)
+		out.Note = fmt.Sprintf("version %d and its bytes are gone from the data directory; copies and exports made before are yours to remove", m.Version)
 	default:
 		err = &Error{Message: "there is no decision " + collector.Escape(verb), Exit: 2}
 	}
@@ -327,12 +331,14 @@ func (s *Server) decide(ctx context.Context, name, verb string, version int) (De
 // decideMany approves, accepts or discards what waits on the devices that a filter
 // fits, or whose configuration changed as the group says. Devices on which nothing
 // waits are left out: a newer capture that changed otherwise is in no group that
-// somebody saw. What failed is in the note of its device.
+// somebody saw, and one that comes in between is not approved with it. What failed
+// is in the note of its device.
 func (s *Server) decideMany(ctx context.Context, verb, filter, group string) ([]Decided, error) {
 	if filter == "" && group == "" {
 		return nil, &Error{Message: "name devices, filter words or a group; muster drift shows the groups", Exit: 2}
 	}
-	waits := map[string]bool{} // by name
+	waits := map[string]bool{}    // by name
+	change := map[string]string{} // of what is to be approved, its group
 	switch verb {
 	case "approve":
 		drifts, err := s.Drift(ctx, filter)
@@ -341,7 +347,7 @@ func (s *Server) decideMany(ctx context.Context, verb, filter, group string) ([]
 		}
 		for _, d := range drifts {
 			if d.Kind == backup.DriftChanged && (group == "" || d.Group == group) {
-				waits[d.Device] = true
+				waits[d.Device], change[d.Device] = true, d.Group
 			}
 		}
 	case "accept", "discard":
@@ -363,7 +369,7 @@ func (s *Server) decideMany(ctx context.Context, verb, filter, group string) ([]
 		if !waits[name] {
 			continue
 		}
-		d, err := s.decide(ctx, name, verb, 0)
+		d, err := s.decideOne(ctx, name, verb, change[name])
 		if err != nil {
 			d = Decided{Device: name, Note: err.Error(), Failed: true}
 		}
@@ -373,6 +379,23 @@ func (s *Server) decideMany(ctx context.Context, verb, filter, group string) ([]
 		return nil, &Error{Message: "nothing waits there: no device of these has a change to approve, or a capture in quarantine", Exit: 1}
 	}
 	return out, nil
+}
+
+// decideOne is decide for one of many; change is the group of what is to be approved.
+func (s *Server) decideOne(ctx context.Context, name, verb, change string) (Decided, error) {
+	if verb != "approve" {
+		return s.decide(ctx, name, verb, Meant{})
+	}
+	d, err := s.devices.Show(ctx, name)
+	if err != nil {
+		return Decided{}, err
+	}
+	version, err := s.configs.ApproveChange(ctx, d.ID, change, by)
+	return approved(d.Name, version), err
+}
+
+func approved(device string, version int) Decided {
+	return Decided{Device: device, Version: version, Note: fmt.Sprintf("version %d is approved", version)}
 }
 
 // retrySecret releases a credential by its name, or all that use a secret.

@@ -51,8 +51,10 @@ type Configs interface {
 	Grep(ctx context.Context, pattern string, devices []inventory.Device, emit func(backup.Hit) error) error
 	Export(ctx context.Context, devices []inventory.Device, emit func(backup.File) error) error
 	Approve(ctx context.Context, device int64, by string) (int, error)
-	Accept(ctx context.Context, device int64, by string) (int, error)
-	Discard(ctx context.Context, device int64, by string) error
+	ApproveChange(ctx context.Context, device int64, group, by string) (int, error)
+	Quarantined(ctx context.Context, device int64) (backup.Held, error)
+	Accept(ctx context.Context, device int64, capture, by string) (int, backup.Held, error)
+	Discard(ctx context.Context, device int64, capture, by string) (backup.Held, error)
 	Pin(ctx context.Context, device int64, version int, by string) (int, error)
 	Unpin(ctx context.Context, device int64, by string) error
 	Purge(ctx context.Context, device int64, version int, by string) error
@@ -221,9 +223,19 @@ func (s *Server) Versions(ctx context.Context, name string) ([]Version, error) {
 	}
 	out := make([]Version, 0, len(vs))
 	for _, v := range vs {
-		out = append(out, Version{Version: v.Number, At: v.At.UTC(), Reason: v.Reason, Approved: v.Approved, LinesAdded: v.LinesAdded, LinesRemoved: v.LinesRemoved, Rules: v.Rules})
+		out = append(out, Version{Version: v.Number, At: v.At.UTC(), Reason: v.Reason, Approved: v.Approved, LinesAdded: v.LinesAdded, LinesRemoved: v.LinesRemoved, LastChange: v.LastChange, Rules: v.Rules})
 	}
 	return out, nil
+}
+
+// Quarantined tells which capture of a device is in quarantine.
+func (s *Server) Quarantined(ctx context.Context, name string) (Held, error) {
+	d, err := s.devices.Show(ctx, name)
+	if err != nil {
+		return Held{}, err
+	}
+	held, err := s.configs.Quarantined(ctx, d.ID)
+	return Held{Device: d.Name, Capture: held.ID, TakenAt: held.TakenAt}, err
 }
 
 // Text returns a stored text, redacted. Raw texts are [Server.raw]'s alone.

@@ -86,7 +86,7 @@ func full1(t *testing.T) *house {
 		HostKeys:   []collector.HostKey{{Type: "ssh-ed25519", Fingerprint: "SHA256:x"}},
 	}
 	h.configs.standings = map[int64]backup.Standing{1: {State: backup.Good, LastGood: noon, Versions: 2, Drift: []backup.DriftKind{backup.DriftChanged}}}
-	h.configs.versions = []backup.Version{{Number: 2, At: noon, Reason: backup.ReasonChanged, LinesAdded: 1, Rules: "abc"}}
+	h.configs.versions = []backup.Version{{Number: 2, At: noon, Reason: backup.ReasonChanged, LinesAdded: 1, LastChange: "09:12:44 UTC by ops", Rules: "abc"}}
 	h.configs.drifts = []backup.Drift{{Device: "r1", Kind: backup.DriftChanged, Since: noon, LinesAdded: 1, Group: "g"}}
 	h.alerts.list = []alert.Alert{{ID: 1, Kind: alert.Changed, Subject: "g", Devices: []string{"r1"}, State: alert.Resolved, OpenedAt: noon, ResolvedAt: noon, Message: "m"}}
 	return h

@@ -114,6 +114,7 @@ type Version struct {
 	Approved     bool          `json:"approved"`
 	LinesAdded   int           `json:"lines_added"`
 	LinesRemoved int           `json:"lines_removed"`
+	LastChange   string        `json:"last_change,omitempty"` // in the device's own words: when, and by whom
 	Rules        string        `json:"rules"`
 }
 
@@ -242,8 +243,23 @@ type AcceptKeys struct {
 type Decided struct {
 	Device  string `json:"device"`
 	Version int    `json:"version,omitempty"`
+	Capture string `json:"capture,omitempty"` // id of the one that was accepted or discarded
 	Note    string `json:"note"`
 	Failed  bool   `json:"failed,omitempty"` // of many: this one was not done, Note says why
+}
+
+// Meant says what a decision is about; the zero one takes the newest version, and
+// whatever is in quarantine.
+type Meant struct {
+	Version int    // of baseline and purge
+	Capture string // of accept and discard: [Held].Capture of what somebody looked at
+}
+
+// Held is the capture of a device that is in quarantine.
+type Held struct {
+	Device  string    `json:"device"`
+	Capture string    `json:"capture"` // its id; another text has another one
+	TakenAt time.Time `json:"taken_at"`
 }
 
 // SecretValue carries a secret to the socket of the data directory.

@@ -45,8 +45,10 @@ func refuse(w http.ResponseWriter, err error) {
 	code := http.StatusInternalServerError
 	switch {
 	case errors.Is(err, inventory.ErrNoDevice), errors.Is(err, schedule.ErrNoRun),
-		errors.Is(err, backup.ErrNotStored), errors.Is(err, alert.ErrNoAlert):
+		errors.Is(err, backup.ErrNotStored), errors.Is(err, backup.ErrNothingWaits), errors.Is(err, alert.ErrNoAlert):
 		code = http.StatusNotFound
+	case errors.Is(err, backup.ErrReplaced), errors.Is(err, backup.ErrOtherChange):
+		code = http.StatusConflict
 	case e.Exit == 2:
 		code = http.StatusBadRequest
 	}
@@ -65,7 +67,7 @@ func body(r *http.Request, into any) error {
 }
 
 func which(r *http.Request) backup.Which {
-	return backup.Which{Version: count(r, "version"), Part: r.FormValue("part"), Quarantined: r.FormValue("quarantined") == "true"}
+	return backup.Which{Version: count(r, "version"), Part: r.FormValue("part"), Quarantined: r.FormValue("quarantined") == "true", Capture: r.FormValue("capture")}
 }
 
 func count(r *http.Request, name string) int {

@@ -310,7 +310,7 @@ func (d *demo) accept(ctx context.Context, results []backup.Result) error {
 			d.say("  %s: %s: %s", r.Device, r.Outcome, r.Message)
 			continue
 		}
-		if _, err := d.c.Decide(ctx, r.Device, "accept", 0); err != nil {
+		if _, err := d.c.Decide(ctx, r.Device, "accept", api.Meant{}); err != nil {
 			return err
 		}
 		r.Outcome = backup.Stored
@@ -376,7 +376,7 @@ func (d *demo) recoveries(ctx context.Context) error {
 	}
 	// What was saved is a change as well; a person says that it is right.
 	d.say("  %s  running: muster config approve %s", d.now(), demoUnsaved)
-	if _, err := d.c.Decide(ctx, demoUnsaved, "approve", 0); err != nil && ctx.Err() != nil {
+	if _, err := d.c.Decide(ctx, demoUnsaved, "approve", api.Meant{}); err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return d.await(ctx, mended)

@@ -36,6 +36,7 @@ type configData struct {
 	Log      []api.Version // the newest, and the one that is shown
 	Unlisted int           // versions that Log leaves out
 	Command  string        // that prints all of it
+	Capture  string        // id of what is in quarantine; empty: without one it can be looked at only
 }
 
 // block is a run of lines; First is the number of its first one.
@@ -56,6 +57,9 @@ func (w *site) config(r *http.Request) (string, view, error) {
 		d.Part, which.Part, d.Command = v, v, "--part startup"
 	case "quarantined":
 		d.Part, which.Quarantined, d.Command = v, true, "--quarantined"
+		if held, err := w.api.Quarantined(r.Context(), d.Device); err == nil {
+			d.Capture, which.Capture = held.Capture, held.Capture
+		}
 	default:
 		if d.Version, err = versionNumber(v); err != nil {
 			return "", view{}, err

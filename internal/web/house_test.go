@@ -104,6 +104,10 @@ func (f *fakeConfigs) Text(_ context.Context, _ int64, w backup.Which, _ string)
 	return []byte(text), nil
 }
 
+func (f *fakeConfigs) Quarantined(context.Context, int64) (backup.Held, error) {
+	return backup.Held{ID: "5eed0fba5eba", TakenAt: noon}, nil
+}
+
 func (f *fakeConfigs) Versions(context.Context, int64) ([]backup.Version, error) {
 	return f.versions, nil
 }
@@ -351,7 +355,7 @@ func (h *house) furnish() {
 		2: {State: backup.FailedLast, Kind: collector.ErrTimedOut, Step: collector.StepOutput, Message: "edge-2.example.net at output: timed out. Look at its load.", At: noon},
 	}
 	h.configs.versions = []backup.Version{
-		{Number: 2, At: noon.Add(-7 * time.Hour), Reason: backup.ReasonChanged, LinesAdded: 1, LinesRemoved: 1, Rules: "r"},
+		{Number: 2, At: noon.Add(-7 * time.Hour), Reason: backup.ReasonChanged, LinesAdded: 1, LinesRemoved: 1, LastChange: "04:58:12 UTC by ops", Rules: "r"},
 		{Number: 1, At: noon.AddDate(0, 0, -9), Reason: backup.ReasonFirst, Approved: true, Rules: "r"},
 	}
 	h.configs.texts = map[string]string{

@@ -72,7 +72,7 @@ func TestPagesSayWhatStands(t *testing.T) {
 		"edge-2.example.net ✕down ✕failed timed out never", "printer ?unknown inventory only")
 	h.wantText("/devices/core-1",
 		"core-1✓up since 26 h Mon 2 Nov", "changed since 7 h 05:00: 2 lines added, 1 removed. As it should be? muster config approve core-1. If not, put it back on the device. Open diff",
-		"last good backup 7 h ago", "v2 changed +1 −1 Δno what changed 7 h 05:00", "v1 first yes",
+		"last good backup 7 h ago", "v2 changed04:58:12 UTC by ops +1 −1 Δno what changed 7 h 05:00", "v1 first yes",
 		"Gi1/0/1 ✓up 1G uplink", "Gi1/0/2 ✕down", "Gi1/0/3 –down", "Gi1/0/4 –shut", "2 down, 1 shut, 1 up; ✕1 in use is down; read 3 h ago",
 		"sysDescr Cisco IOS XESNMPv2-MIB::sysDescr.0 3 h 09:00", "platform cisco_iosxesysObjectID 1.3.6.1.4.1.9.1.1", "192.0.2.1answered first",
 		"Gi1/0/1 edge-2 eth0 lldp", "credential v3", "ssh-ed25519 SHA256:abc", "Last answer1 min ago", "192.0.2.1/24 Gi1/0/1", "10 users")
@@ -170,7 +170,7 @@ func TestTextOfDevicesIsEscaped(t *testing.T) {
 		HostKeys:  []collector.HostKey{{Type: evil, Fingerprint: evil}},
 	}
 	h.configs.standings = map[int64]backup.Standing{1: {State: evil, Message: evil, Kind: evil, Step: evil, Drift: []backup.DriftKind{evil}}}
-	h.configs.versions = []backup.Version{{Number: 2, Reason: evil}, {Number: 1, Reason: evil, Approved: true}}
+	h.configs.versions = []backup.Version{{Number: 2, Reason: evil, LastChange: evil}, {Number: 1, Reason: evil, Approved: true}}
 	h.configs.texts = map[string]string{"": evil, "1": evil, "2": evil, "startup": evil, "quarantined": evil + "\x1b[31m\x00"}
 	h.configs.diff = "--- a\n+++ b\n@@ -1 +1,2 @@ " + evil + "\n-" + evil + "\n+" + evil + "\n+ x" + evil + "‹secret changed›\n"
 	h.configs.drifts = []backup.Drift{{Device: name, Kind: evil, Group: evil}, {Device: name, Kind: backup.DriftUnsaved}, {Device: name, Kind: backup.DriftChanged}}

@@ -46,6 +46,7 @@ var testKey = []byte("a key for tests")
 //	unsaved/…  one that the startup config has to show
 //	unknown/…  a startup config that tells nothing
 //	waiting/…  a change of the parts that says that a change waits on the device
+//	changed    golden: what the running config says of its last change; none: nothing
 //	redacted   golden: what Redact makes of the running config's Normal
 //
 // A change is lines "- OLD" and "+ NEW" (the first line equal to OLD is taken
@@ -155,7 +156,7 @@ func (f *fixture) golden(t *testing.T, name string, got []byte) {
 	if *update {
 		if i := slices.IndexFunc(f.files, func(x file) bool { return x.name == name }); i >= 0 {
 			f.files[i].data = string(got)
-		} else {
+		} else if len(got) > 0 {
 			f.files = append(f.files, file{name, string(got)})
 		}
 		if err := os.WriteFile(f.file, []byte(strings.ReplaceAll(f.pack(), keyMark, keySpelled)), 0o644); err != nil {

@@ -29,6 +29,10 @@ func (d *Definition) Normal(raw []byte) []byte {
 	return append(out, raw[at:]...)
 }
 
+// FactChanged is the fact in which a text says itself when it was changed last, and
+// by whom where it tells: no clock of ours, no format of ours.
+const FactChanged = "changed"
+
 // Volatile tells facts kept aside from the ignored lines, such as who changed
 // the configuration last. (Name → value.)
 func (d *Definition) Volatile(raw []byte) []Fact {

@@ -65,16 +65,8 @@ func TestEveryVolatileRuleIgnoresSomething(t *testing.T) {
 		run, _ := f.def.part(RoleRunning)
 		f.each("same", func(_, script string) { texts = append(texts, f.changed(t, script)[run.Name]) })
 		for i, v := range f.def.rules.volatile {
-			r := *f.def.rules
-			r.volatile, r.volatileIndex = nil, index{}
-			for k, w := range f.def.rules.volatile {
-				if k != i {
-					r.volatileIndex.add(len(r.volatile), literalsOf(w.match.String()))
-					r.volatile = append(r.volatile, w)
-				}
-			}
 			d := *f.def
-			d.rules = &r
+			d.rules = f.def.rules.withoutVolatile(i)
 			needed := false
 			for _, x := range texts {
 				needed = needed || !bytes.Equal(d.Normal(x), f.def.Normal(x))
@@ -101,18 +93,50 @@ func TestNormalKeepsWhatNoRuleNames(t *testing.T) {
 	}
 }
 
-func TestWhoChangedTheConfigIsKeptAsFact(t *testing.T) {
-	s := definitions(t)
-	for name, tt := range map[string]struct{ text, want string }{
-		"cisco_ios":     {"! Last configuration change at 09:12:44 UTC Mon Nov 23 2026 by ops\n", "09:12:44 UTC Mon Nov 23 2026 by ops"},
-		"juniper_junos": {"## Last commit: 2026-11-23 09:12:44 UTC by ops\n", "2026-11-23 09:12:44 UTC by ops"},
-	} {
-		d, _ := s.ByName(name)
-		want := []Fact{{Name: "changed", Value: tt.want, Source: "header"}}
-		if diff := cmp.Diff(want, d.Volatile([]byte(tt.text))); diff != "" {
-			t.Errorf("%s: %s", name, diff)
+// saysOfChange is what the running config says of its last change, under rules.
+func (f *fixture) saysOfChange(rules *rules) (said string) {
+	d := *f.def
+	d.rules = rules
+	for _, fact := range d.Volatile(f.running()) {
+		if fact.Name == FactChanged {
+			said += fact.Value + "\n"
 		}
 	}
+	return said
+}
+
+// What a text says of its last change is kept, by every rule that reads it, and
+// the line where it says so is no change.
+func TestLastChangeIsKeptAsFact(t *testing.T) {
+	n := 0
+	for _, f := range fixtures(t) {
+		f.golden(t, "changed", []byte(f.saysOfChange(f.def.rules)))
+		for i, v := range f.def.rules.volatile {
+			if v.fact != FactChanged {
+				continue
+			}
+			n++
+			if f.saysOfChange(f.def.rules.withoutVolatile(i)) == f.saysOfChange(f.def.rules) {
+				t.Errorf("%s: nothing in the fixture needs %s", f.def.Name, v.keep)
+			}
+		}
+	}
+	if n < 8 && *only == "" {
+		t.Errorf("only %d platforms tell who changed them", n)
+	}
+}
+
+// withoutVolatile is r without one of its volatile rules.
+func (r *rules) withoutVolatile(i int) *rules {
+	fewer := *r
+	fewer.volatile, fewer.volatileIndex = nil, index{}
+	for k, v := range r.volatile {
+		if k != i {
+			fewer.volatileIndex.add(len(fewer.volatile), literalsOf(v.match.String()))
+			fewer.volatile = append(fewer.volatile, v)
+		}
+	}
+	return &fewer
 }
 
 func TestSavedConfigIsNotUnsaved(t *testing.T) {
