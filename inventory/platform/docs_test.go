@@ -56,6 +56,9 @@ whether the text loads back. Unsaved says whether muster sees that running and s
 		if d.Pending != "" {
 			fmt.Fprintf(&b, "- Pending: %s\n", stopped(d.Pending))
 		}
+		for _, name := range []string{"model", "version", "serial"} {
+			fmt.Fprintf(&b, "- %s: %s.\n", strings.ToUpper(name[:1])+name[1:], d.factSources(name))
+		}
 		for _, p := range d.Parts {
 			optional := ""
 			if p.Optional {
@@ -74,6 +77,29 @@ whether the text loads back. Unsaved says whether muster sees that running and s
 		}
 	}
 	return b.String()
+}
+
+// factSources tells where a fact comes from, the first source that answers winning.
+func (d *Definition) factSources(name string) string {
+	var from []string
+	for _, f := range d.r().facts {
+		if f.name != name {
+			continue
+		}
+		for _, s := range f.sources {
+			one := s.from
+			if s.kind == fromPart {
+				one = "`" + s.from + "`"
+			}
+			if !slices.Contains(from, one) {
+				from = append(from, one)
+			}
+		}
+	}
+	if len(from) == 0 {
+		return "no source is known"
+	}
+	return strings.Join(from, ", then ")
 }
 
 // stopped ends with a full stop.

@@ -149,6 +149,15 @@ func TestFactsOfEachPlatform(t *testing.T) {
 			}},
 			map[string]string{"model": "C1200-8T-D", "version": "4.1.6.53", "serial": "PSZ1111AAAA", "serials": "PSZ1111AAAA"},
 		},
+		"a Cisco CBS without ENTITY-MIB": {
+			"cisco_smb",
+			snmp.System{ObjectID: "1.3.6.1.4.1.9.6.1.1005.24.5", Descr: "CBS250-24P-4X 24-Port Gigabit PoE Smart Switch with 10G Uplinks"},
+			fakeAgent{columns: map[string]map[string]string{
+				"1.3.6.1.4.1.9.6.1.101.53.14.1.2": {"1": "3.3.0.16"}, "1.3.6.1.4.1.9.6.1.101.53.14.1.5": {"1": "PSZ1111AAAB", "2": "PSZ1111AAAC"},
+				"1.3.6.1.4.1.9.6.1.101.53.14.1.11": {"1": "CBS250-24P-4X"},
+			}},
+			map[string]string{"model": "CBS250-24P-4X", "version": "3.3.0.16", "serial": "PSZ1111AAAB", "serials": "PSZ1111AAAB,PSZ1111AAAC"},
+		},
 		"a FortiGate pair": {
 			"fortinet_fortios",
 			snmp.System{},

@@ -52,6 +52,61 @@ var mibObjects = map[string]string{
 	"F5-BIGIP-SYSTEM-MIB::sysProductVersion":            "1.3.6.1.4.1.3375.2.1.4.2",
 	"F5-BIGIP-SYSTEM-MIB::sysPlatformInfoMarketingName": "1.3.6.1.4.1.3375.2.1.3.5.2",
 	"F5-BIGIP-SYSTEM-MIB::sysGeneralChassisSerialNum":   "1.3.6.1.4.1.3375.2.1.3.3.3",
+
+	"AI-AP-MIB::aiVirtualControllerVersion": "1.3.6.1.4.1.14823.2.3.3.1.1.4",
+	"AI-AP-MIB::aiAPSerialNum":              "1.3.6.1.4.1.14823.2.3.3.1.2.1.1.4",
+	"AI-AP-MIB::aiAPModelName":              "1.3.6.1.4.1.14823.2.3.3.1.2.1.1.6",
+
+	"AT-RESOURCE-MIB::rscBoardName":         "1.3.6.1.4.1.207.8.4.4.3.21.1.1.4",
+	"AT-RESOURCE-MIB::rscBoardSerialNumber": "1.3.6.1.4.1.207.8.4.4.3.21.1.1.8",
+
+	"AT-SETUP-MIB::currSoftVersion": "1.3.6.1.4.1.207.8.4.4.4.500.2.1.1",
+
+	"CISCOSB-DEVICEPARAMS-MIB::rndBrgVersion": "1.3.6.1.4.1.9.6.1.101.2.4",
+
+	"CISCOSB-Physicaldescription-MIB::rlPhdUnitGenParamSoftwareVersion": "1.3.6.1.4.1.9.6.1.101.53.14.1.2",
+	"CISCOSB-Physicaldescription-MIB::rlPhdUnitGenParamSerialNum":       "1.3.6.1.4.1.9.6.1.101.53.14.1.5",
+	"CISCOSB-Physicaldescription-MIB::rlPhdUnitGenParamModelName":       "1.3.6.1.4.1.9.6.1.101.53.14.1.11",
+
+	"F10-CHASSIS-MIB::chSerialNumber": "1.3.6.1.4.1.6027.3.1.1.1.2",
+
+	"F10-S-SERIES-CHASSIS-MIB::chStackUnitSerialNumber":  "1.3.6.1.4.1.6027.3.10.1.2.2.1.12",
+	"F10-S-SERIES-CHASSIS-MIB::chSysSwRuntimeImgVersion": "1.3.6.1.4.1.6027.3.10.1.2.8.1.1",
+
+	"MELLANOX-EFM-MIB::serialNumber": "1.3.6.1.4.1.33049.2.1.1.1.2",
+
+	"MIKROTIK-MIB::mtxrLicVersion":   "1.3.6.1.4.1.14988.1.1.4.4",
+	"MIKROTIK-MIB::mtxrSerialNumber": "1.3.6.1.4.1.14988.1.1.7.3",
+	"MIKROTIK-MIB::mtxrBoardName":    "1.3.6.1.4.1.14988.1.1.7.9",
+
+	"NETGEAR-SWITCHING-MIB::agentInventoryMachineModel":    "1.3.6.1.4.1.4526.10.1.1.1.3",
+	"NETGEAR-SWITCHING-MIB::agentInventorySerialNumber":    "1.3.6.1.4.1.4526.10.1.1.1.4",
+	"NETGEAR-SWITCHING-MIB::agentInventorySoftwareVersion": "1.3.6.1.4.1.4526.10.1.1.1.13",
+
+	"NETSWITCH-MIB::hpSwitchOsVersion": "1.3.6.1.4.1.11.2.14.11.5.1.1.3",
+
+	"NG700-SWITCHING-MIB::agentInventoryMachineModel":    "1.3.6.1.4.1.4526.11.1.1.1.3",
+	"NG700-SWITCHING-MIB::agentInventorySerialNumber":    "1.3.6.1.4.1.4526.11.1.1.1.4",
+	"NG700-SWITCHING-MIB::agentInventorySoftwareVersion": "1.3.6.1.4.1.4526.11.1.1.1.13",
+
+	"SEMI-MIB::hpHttpMgSerialNumber": "1.3.6.1.4.1.11.2.36.1.1.2.9",
+
+	"SNWL-COMMON-MIB::snwlSysModel":           "1.3.6.1.4.1.8741.2.1.1.1",
+	"SNWL-COMMON-MIB::snwlSysSerialNumber":    "1.3.6.1.4.1.8741.2.1.1.2",
+	"SNWL-COMMON-MIB::snwlSysFirmwareVersion": "1.3.6.1.4.1.8741.2.1.1.3",
+
+	"TIMETRA-CHASSIS-MIB::tmnxChassisTypeName": "1.3.6.1.4.1.6527.3.1.2.2.1.6.1.2",
+	"TIMETRA-CHASSIS-MIB::tmnxHwSerialNumber":  "1.3.6.1.4.1.6527.3.1.2.2.1.8.1.5",
+
+	"TPLINK-SYSINFO-MIB::tpSysInfoHwVersion": "1.3.6.1.4.1.11863.6.1.1.5",
+	"TPLINK-SYSINFO-MIB::tpSysInfoSwVersion": "1.3.6.1.4.1.11863.6.1.1.6",
+	"TPLINK-SYSINFO-MIB::tpSysInfoSerialNum": "1.3.6.1.4.1.11863.6.1.1.8",
+
+	"WATCHGUARD-SYSTEM-MIB::wgSoftwareVersion": "1.3.6.1.4.1.3097.6.3.1",
+
+	"WLSX-SYSTEMEXT-MIB::wlsxSysExtModelName":    "1.3.6.1.4.1.14823.2.2.1.2.1.3",
+	"WLSX-SYSTEMEXT-MIB::wlsxSysExtSwVersion":    "1.3.6.1.4.1.14823.2.2.1.2.1.28",
+	"WLSX-SYSTEMEXT-MIB::wlsxSysExtSerialNumber": "1.3.6.1.4.1.14823.2.2.1.2.1.29",
 }
 
 // enumerations give the numbers of an object's named values.
