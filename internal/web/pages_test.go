@@ -81,9 +81,9 @@ func TestPagesSayWhatStands(t *testing.T) {
 		"no good backup yet", "SSHnot opened yet", "SNMPnone works")
 	h.lacksText("/devices/core-1", "new device") // it says when it was first seen
 	h.wantText("/devices/printer", "Inventory only: not backed up, not checked, no alerts", "muster device set printer --managed", "not backed up")
-	h.wantText("/devices/core-1/config/2", "version 2, the newest, taken 7 h ago, changed, Δnot approved", "5 lines; secrets stand as ‹secret›", "description new", "username noc secret 9 ‹secret›")
+	h.wantText("/devices/core-1/config/2", "version 2, the newest, taken 7 h ago, changed, Δnot approved; its text says: changed 04:58:12 UTC by ops", "5 lines; secrets stand as ‹secret›", "description new", "username noc secret 9 ‹secret›")
 	h.wantText("/devices/core-1/config/v1", "version 1, taken 9 d ago, first, approved", "description old")
-	h.wantText("/devices/core-1/config/quarantined", "quarantined: not trusted, not a version", "muster config accept core-1", "hostname co")
+	h.wantText("/devices/core-1/config/quarantined", "quarantined: not trusted, not a version", "muster config accept core-1 --capture 5eed0fba5eba", "muster config discard core-1 --capture 5eed0fba5eba", "hostname co")
 	h.wantText("/diff/core-1/v1/v2", "core-1v1 → v2+2 −1", "interface Gi1/0/1 @@ -1,4 +1,5 @@", "3 removed description old", "3 added description new", "‹secret changed›", "muster config diff core-1 1 2")
 	h.wantText("/diff/core-1/approved/newest", "v1 → v2")
 	h.wantText("/diff/core-1/startup/running", "startup → running", "muster config diff core-1 --unsaved", "the next reload loses it")
