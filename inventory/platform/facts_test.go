@@ -97,6 +97,12 @@ func TestFactsOfEachPlatform(t *testing.T) {
 				columns: map[string]map[string]string{"1.3.6.1.2.1.25.6.3.1.2": {"1": "Online Documentation [x]", "2": "JUNOS Software Release [12.1X46-D86]"}}},
 			map[string]string{"model": "Juniper MX480 Internet Backbone Router", "version": "12.1X46-D86", "serial": "JN1111AAAA"},
 		},
+		"a virtual chassis with words of its own for sysDescr": {
+			"juniper_junos",
+			snmp.System{Descr: "access stack"},
+			fakeAgent{columns: map[string]map[string]string{"1.3.6.1.4.1.2636.3.40.1.4.1.1.1.5": {"0": "20.2R3.9", "1": "20.2R3.9"}}},
+			map[string]string{"version": "20.2R3.9"},
+		},
 		"a Nexus with a fabric extender": {
 			"cisco_nxos",
 			snmp.System{Descr: "Cisco NX-OS(tm) n9000, Software (n9000-dk9), Version 7.0(3)I7(6), RELEASE SOFTWARE Copyright (c) 2002-2019"},
@@ -128,6 +134,13 @@ func TestFactsOfEachPlatform(t *testing.T) {
 			snmp.System{Descr: "HPE ANW JL658A 6300M 24SFP+ 4SFP56 Swch FL.10.16.1006"},
 			fakeAgent{columns: map[string]map[string]string{entClass: {"1": "3", "2": "3"}, entSerial: {"1": "SG11AAAA", "2": "SG22BBBB"}}},
 			map[string]string{"model": "JL658A", "version": "FL.10.16.1006", "serial": "SG11AAAA", "serials": "SG11AAAA,SG22BBBB"},
+		},
+		"an AOS-CX stack that has no serial of its own": {
+			"aruba_aoscx",
+			snmp.System{Descr: "Aruba JL658A 6300M 24SFP+ 4SFP56 Swch FL.10.07.0010"},
+			fakeAgent{columns: map[string]map[string]string{entClass: {"1": "3"}, entSerial: {"1": ""},
+				"1.3.6.1.4.1.47196.4.1.1.3.15.1.2.1.7": {"1": "SG11AAAA", "2": "SG22BBBB"}}},
+			map[string]string{"model": "JL658A", "version": "FL.10.07.0010", "serial": "SG11AAAA", "serials": "SG11AAAA,SG22BBBB"},
 		},
 		"a ProCurve switch": {
 			"hp_procurve",

@@ -29,6 +29,7 @@ var mibObjects = map[string]string{
 	"JUNIPER-MIB::jnxBoxDescr":                                        "1.3.6.1.4.1.2636.3.1.2",
 	"JUNIPER-MIB::jnxBoxSerialNo":                                     "1.3.6.1.4.1.2636.3.1.3",
 	"JUNIPER-VIRTUALCHASSIS-MIB::jnxVirtualChassisMemberSerialnumber": "1.3.6.1.4.1.2636.3.40.1.4.1.1.1.2",
+	"JUNIPER-VIRTUALCHASSIS-MIB::jnxVirtualChassisMemberSWVersion":    "1.3.6.1.4.1.2636.3.40.1.4.1.1.1.5",
 
 	"FORTINET-CORE-MIB::fnSysSerial":          "1.3.6.1.4.1.12356.100.1.1.1",
 	"FORTINET-FORTIGATE-MIB::fgSysVersion":    "1.3.6.1.4.1.12356.101.4.1.1",
@@ -56,6 +57,8 @@ var mibObjects = map[string]string{
 	"AI-AP-MIB::aiVirtualControllerVersion": "1.3.6.1.4.1.14823.2.3.3.1.1.4",
 	"AI-AP-MIB::aiAPSerialNum":              "1.3.6.1.4.1.14823.2.3.3.1.2.1.1.4",
 	"AI-AP-MIB::aiAPModelName":              "1.3.6.1.4.1.14823.2.3.3.1.2.1.1.6",
+
+	"ARUBAWIRED-VSFv2-MIB::arubaWiredVsfv2MemberSerialNum": "1.3.6.1.4.1.47196.4.1.1.3.15.1.2.1.7",
 
 	"AT-RESOURCE-MIB::rscBoardName":         "1.3.6.1.4.1.207.8.4.4.3.21.1.1.4",
 	"AT-RESOURCE-MIB::rscBoardSerialNumber": "1.3.6.1.4.1.207.8.4.4.3.21.1.1.8",
