@@ -24,10 +24,11 @@ var allowedCommands = compileWhole(
 	// RouterOS: what else follows export may write a file.
 	`/export(?: (?:show-sensitive|hide-sensitive))?`,
 	`/system (?:resource|routerboard|identity|package) print`,
-	`/system history print`,           // RouterOS: what safe mode would undo
-	`check pending-changes`,           // PAN-OS: yes or no
-	`nv config show(?: --color off)?`, // Cumulus NVUE; what else follows nv sets and applies
-	`export config to console`,        // Fireware: prints it; to anything else, it sends it away
+	`/system history print`,              // RouterOS: what safe mode would undo
+	`check pending-changes`,              // PAN-OS: yes or no
+	`nv config show(?: --color off)?`,    // Cumulus NVUE; what else follows nv sets and applies
+	`export config to console`,           // Fireware: prints it; to anything else, it sends it away
+	`info flat from (?:running|startup)`, // SR Linux; what else follows "info" may write a file
 
 	// The terminal of this session; each is forgotten at its end.
 	`terminal (?:length|width) \d{1,5}`,
@@ -88,7 +89,7 @@ var (
 )
 
 // readsNothingElse are exceptions to acting: the word is an object there.
-var readsNothingElse = regexp.MustCompile(`^(?:show archive config(?: |$)|show (?:configuration )?commit(?: |$)|show system (?:commit|rollback \d+ compare)(?: |$)|show config(?: |$)|show running config$|show system configuration rescue$)`)
+var readsNothingElse = regexp.MustCompile(`^(?:show archive config(?: |$)|show (?:configuration )?commit(?: |$)|show system (?:commit|rollback \d+ compare)(?: |$)|show config(?: |$)|show running config$|show system configuration rescue$|get config(?: saved)?$)`)
 
 func compileWhole(exprs ...string) []*regexp.Regexp {
 	out := make([]*regexp.Regexp, len(exprs))
