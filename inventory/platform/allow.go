@@ -27,6 +27,8 @@ var allowedCommands = compileWhole(
 	`/system history print`,              // RouterOS: what safe mode would undo
 	`check pending-changes`,              // PAN-OS: yes or no
 	`nv config show(?: --color off)?`,    // Cumulus NVUE; what else follows nv sets and applies
+	`configuration show(?: brief)?`,      // SAOS; what else follows configuration saves or resets
+	`configShow -all`,                    // Fabric OS: prints; configUpload and configDownload are other commands
 	`export config to console`,           // Fireware: prints it; to anything else, it sends it away
 	`info flat from (?:running|startup)`, // SR Linux; what else follows "info" may write a file
 

@@ -58,6 +58,8 @@ vtysh -c 'show version'
 /usr/sbin/birdc show status
 vtysh -c "show running-config"
 no cli pager session
+configShow -all
+configuration show
 no cli session paging enable
 set session more off
 nv config show
@@ -90,7 +92,7 @@ func TestChangingCommandsAreRefused(t *testing.T) {
 	for _, c := range []string{
 		// configure, copy, delete, reboot
 		"configure terminal", "conf t", "config system console", "system-view", "edit", "set system host-name x",
-		"set output standard", "end", "write memory", "wr", "copy running-config startup-config", "copy run tftp://192.0.2.1/x",
+		"set output standard", "configUpload -all", "configShow -all > x", "configuration save", "configuration reset-to-factory", "end", "write memory", "wr", "copy running-config startup-config", "copy run tftp://192.0.2.1/x",
 		"delete flash:x", "erase startup-config", "format flash:", "reload", "reboot", "request system reboot", "commit",
 		"execute reboot", "execute ha manage 1 admin", "execute cfg save", "clear counters", "clear ip bgp *", "undebug all", "debug all",
 		"ping 192.0.2.1", "traceroute 192.0.2.1", "telnet 192.0.2.1", "ssh host", "tclsh", "bash", "bash sudo su", "start shell", "shell", "run-script x",
