@@ -24,7 +24,16 @@ type Target struct {
 	Scope      string         // name of the scope that the address belongs to
 	Credential Credential
 	SSH        SSHPolicy
+	Telnet     bool // by Telnet and not by SSH: neither is ever tried after the other
 	Limits     Limits
+}
+
+// Protocol is what the command line is reached by, for people.
+func (t Target) Protocol() string {
+	if t.Telnet {
+		return "Telnet"
+	}
+	return "SSH"
 }
 
 // CredentialKind is the protocol that a credential is for, as in muster.yaml.

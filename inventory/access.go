@@ -369,5 +369,5 @@ func rejectedNames(attempts []Attempt) string {
 }
 
 func sshAddr(dev Device, sc Scope) netip.AddrPort {
-	return netip.AddrPortFrom(dev.Address, first(dev.SSHPort, sc.SSHPort, 22))
+	return netip.AddrPortFrom(dev.Address, first(dev.SSHPort, sc.TelnetPort, sc.SSHPort, 22))
 }

@@ -149,6 +149,11 @@ func (d *Devices) openTo(ctx context.Context, n Network, id int64) (st standing,
 // look goes as far as the host key that a device shows, and no further: a strict
 // session without a pinned key ends before anything secret is sent.
 func (a *Access) look(ctx context.Context, n Network, dev Device) (collector.HostKey, error) {
+	t := n.SSHTarget(dev, collector.Credential{}, nil)
+	if t.Telnet {
+		return collector.HostKey{}, &collector.Error{Step: collector.StepHostKey, Kind: collector.ErrNeedsDecision,
+			Do: fmt.Sprintf("Bind a credential to its address (for: [%s]), or give it one (muster device set %s --credential NAME): scope %s says telnet, which has no host key to say yes to", dev.Address, dev.Name, t.Scope)}
+	}
 	free, err := a.sessions.take(ctx, dev.ID)
 	if err != nil {
 		return collector.HostKey{}, err
@@ -159,7 +164,6 @@ func (a *Access) look(ctx context.Context, n Network, dev Device) (collector.Hos
 		return collector.HostKey{}, err
 	}
 	defer way.leave()
-	t := n.SSHTarget(dev, collector.Credential{}, nil)
 	t.SSH.HostKeys = collector.Strict
 	var shown collector.HostKey
 	o := cli.Options{Shown: func(k collector.HostKey) { shown = k }, Progress: func(collector.Step, string) {}, Attempt: func(string, bool) {}}

@@ -339,3 +339,6 @@ func (d *Devices) Learn(ctx context.Context, id int64, facts []platform.Fact) er
 		return tx.Observe(dev.ID, Observation{At: at, Via: ViaSSH, Facts: facts})
 	})
 }
+
+// Telnet reports whether dev is read by Telnet, since its scope says so.
+func (d *Devices) Telnet(dev Device) bool { return d.o.Network().Telnet(dev) }

@@ -380,7 +380,9 @@ func (d *Discovery) prove(ctx context.Context, run *Run, dev Device) (m platform
 	}
 	if s.Session != nil {
 		f.hostname = s.Hostname()
-		f.keys = []collector.HostKey{s.HostKey()}
+		if k := s.HostKey(); k.Type != "" { // Telnet has none
+			f.keys = []collector.HostKey{k}
+		}
 	}
 	def := m.Platform
 	if own, ok := d.known().ByName(dev.Platform); ok && dev.PlatformGiven {

@@ -399,8 +399,8 @@ func (p *importPlan) compare(r importRow, at place, dev Device, answers bool, pl
 	}
 	switch here := dev.Address == at.addr; {
 	case !at.literal || !at.addr.IsValid():
-	case here && at.port != 0 && at.port != first(dev.SSHPort, p.n.scope(dev).SSHPort, 22):
-		differ("port", fmt.Sprint(first(dev.SSHPort, p.n.scope(dev).SSHPort, 22)), fmt.Sprint(at.port))
+	case here && at.port != 0 && at.port != sshAddr(dev, p.n.scope(dev)).Port():
+		differ("port", fmt.Sprint(sshAddr(dev, p.n.scope(dev)).Port()), fmt.Sprint(at.port))
 		w.addr, w.port = at.addr, at.port
 	case !here && !answers:
 		was := ""

@@ -121,12 +121,15 @@ func (m *credentials) changed(c collector.Credential) {
 	m.known[c.Name] = knownCredential{c: c}
 }
 
-// SSHTarget is where and how to open a session at dev with a credential.
+// Telnet reports whether dev is read by Telnet, since its scope says so.
+func (n Network) Telnet(dev Device) bool { return n.scope(dev).TelnetPort != 0 }
+
+// SSHTarget is where and how to open a session at dev with a credential: by SSH,
+// or by Telnet where the scope says so.
 func (n Network) SSHTarget(dev Device, c collector.Credential, keys []Key) collector.Target {
 	sc := n.scope(dev)
 	t := n.target(dev, sc, c)
-	port := first(dev.SSHPort, sc.SSHPort, 22)
-	t.Addr = netip.AddrPortFrom(dev.Address, port)
+	t.Addr, t.Telnet = sshAddr(dev, sc), sc.TelnetPort != 0
 	t.SSH = collector.SSHPolicy{Algorithms: sc.Algorithms, HostKeys: sc.HostKeys}
 	if dev.Algorithms != "" {
 		t.SSH.Algorithms = dev.Algorithms

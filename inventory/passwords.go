@@ -12,7 +12,8 @@ import (
 // where only credentials may that a person bound to the very device or its
 // address; why is what stands in the way, with the mend.
 func passwordsMay(dev Device, sc Scope, keys []Key, snmpKind collector.CredentialKind, creds []collector.Credential) (may, bound bool, why string) {
-	pinned := slices.ContainsFunc(keys, func(k Key) bool { return k.State == KeyPinned && k.ByPerson })
+	// Telnet shows no host key: a pinned one says nothing about who answers there.
+	pinned := sc.TelnetPort == 0 && slices.ContainsFunc(keys, func(k Key) bool { return k.State == KeyPinned && k.ByPerson })
 	ownCredential := slices.ContainsFunc(creds, func(c collector.Credential) bool {
 		return c.Name == dev.Credential || c.BoundTo(dev.Address)
 	})
@@ -23,6 +24,9 @@ func passwordsMay(dev Device, sc Scope, keys []Key, snmpKind collector.Credentia
 		if snmpKind == collector.KindSNMPv3 || pinned {
 			return true, false, ""
 		}
+		if sc.TelnetPort != 0 {
+			return false, false, fmt.Sprintf("scope %s sends passwords only to devices that SNMPv3 authenticates, since telnet has no host key. Give the scope an snmp-v3 credential", sc.Name)
+		}
 		return false, false, fmt.Sprintf("scope %s sends passwords only to devices that SNMPv3 or a pinned key authenticates. "+
 			"Give the scope an snmp-v3 credential, or pin the key: muster device allow %[2]s shows it first, muster device accept-key --known-hosts FILE %[2]s knows it already", sc.Name, dev.Name)
 	}
@@ -31,6 +35,10 @@ func passwordsMay(dev Device, sc Scope, keys []Key, snmpKind collector.Credentia
 	}
 	if ownCredential {
 		return true, true, ""
+	}
+	if sc.TelnetPort != 0 {
+		return false, false, fmt.Sprintf("SNMP does not prove what %[1]s is, and telnet has no host key, so no password goes there. "+
+			"Bind a credential to its address (for: [%[2]s]), or give it one (muster device set %[1]s --credential NAME)", dev.Name, dev.Address)
 	}
 	return false, false, fmt.Sprintf("SNMP does not prove what %[1]s is, so no password goes there. Say yes to the host key that it shows (muster device allow %[1]s), "+
 		"or bind a credential to its address (for: [%[2]s]), or give it one (muster device set %[1]s --credential NAME)",

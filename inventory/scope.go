@@ -38,6 +38,7 @@ type Scope struct {
 	SNMPPort    uint16 // 0: 161
 	SNMPRate    int    // packets/s; 0: 100
 	SSHPort     uint16 // 0: 22
+	TelnetPort  uint16 // devices are read by Telnet on it, and not by SSH; 0: by SSH
 	Algorithms  collector.Algorithms
 	HostKeys    collector.HostKeyPolicy
 	Concurrency int // sessions at a time; 0: 20

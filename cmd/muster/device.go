@@ -105,6 +105,9 @@ func (c *deviceShowCmd) Run(s *session) error {
 		row("problem", d.Problem)
 		row("credential", d.Credential)
 		row("algorithms", d.Algorithms)
+		if d.Telnet {
+			row("read by", "telnet: passwords travel in clear")
+		}
 		row("last seen", when(d.LastSeen))
 		for _, k := range d.HostKeys {
 			row("host key", k.Type+" "+k.Fingerprint)

@@ -17,9 +17,9 @@ import (
 	"muster/collector"
 )
 
-// connection is one authenticated SSH connection. Whatever happens, closing its
-// socket ends everything that waits for it; that is the only way a deadline or
-// a cancelled context takes effect.
+// connection is one authenticated connection, by SSH or Telnet. Whatever happens,
+// closing its socket ends everything that waits for it; that is the only way a
+// deadline or a cancelled context takes effect.
 type connection struct {
 	t   collector.Target
 	lim collector.Limits
@@ -28,6 +28,7 @@ type connection struct {
 
 	nc     *link
 	client *ssh.Client
+	telnet *telnet // instead of client, where the target is read by Telnet
 	method string
 
 	mu    sync.Mutex
@@ -80,6 +81,9 @@ func Reach(ctx context.Context, t collector.Target) error {
 	return c.nc.Close()
 }
 
+// hungUp is what to do about a device that ends a connection before anything else.
+const hungUp = "Check what listens there, whether its access list and its session limit let this address in, and its log for why it ended the session"
+
 func (c *connection) connect(ctx context.Context) error {
 	done := c.j.begin(collector.StepConnect, c.t.Addr.String())
 	dctx, cancel := context.WithTimeoutCause(ctx, c.lim.Connect, collector.ErrTimedOut)
@@ -103,7 +107,9 @@ func (c *connection) connect(ctx context.Context) error {
 			fmt.Sprintf("Check that %s is up and that no filter drops TCP port %d from here", c.name(), c.t.Addr.Port()), err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		err = c.fail(collector.StepConnect, collector.ErrRefused, nil,
-			fmt.Sprintf("Switch SSH on at %s, or set its port: nothing listens on TCP port %d", c.name(), c.t.Addr.Port()), err)
+			fmt.Sprintf("Switch %s on at %s, or set its port: nothing listens on TCP port %d", c.t.Protocol(), c.name(), c.t.Addr.Port()), err)
+	case errors.Is(err, syscall.ECONNRESET): // so fast that the connection was never seen to stand
+		err = c.fail(collector.StepConnect, collector.ErrClosed, nil, hungUp, err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL) && c.t.Source.IsValid():
 		err = c.fail(collector.StepConnect, collector.ErrUnreachable, nil,
 			fmt.Sprintf("Correct the scope's source: this machine has no address %s", c.t.Source), err)
@@ -240,7 +246,7 @@ func (c *connection) handshakeError(ctx context.Context, now *phase, a *authenti
 		}
 		return c.fail(now.step, collector.ErrTimedOut, banner, do, err)
 	}
-	kind, do := collector.ErrClosed, "Check that an SSH server listens there, and its log for why it ended the session"
+	kind, do := collector.ErrClosed, hungUp
 	if now.step == collector.StepLogin {
 		reason, said := disconnected(err)
 		if unanswered && said {

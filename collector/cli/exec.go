@@ -44,6 +44,11 @@ func (s *Session) aside(ctx context.Context, detail string, f func(context.Conte
 	if err := s.alive(); err != nil {
 		return s.halted(collector.StepCommand, err)
 	}
+	if s.c.telnet != nil {
+		err := s.c.telnetLacks()
+		s.j.begin(collector.StepCommand, detail)(err)
+		return err
+	}
 	c, ch, reqs, err := s.channel(ctx)
 	if err != nil {
 		return err

@@ -35,17 +35,25 @@ var ErrJumpGone = errors.New("the connection to the jump host has ended")
 // OpenJump connects to the jump host t and logs in as [Open] does, without a
 // shell. ctx bounds the opening only.
 func OpenJump(ctx context.Context, t collector.Target, o Options) (*Jump, error) {
-	c, err := dial(ctx, t, o, &journal{progress: o.Progress})
+	j := &journal{progress: o.Progress}
+	if t.Telnet {
+		c := &connection{t: t}
+		err := c.fail(collector.StepConnect, collector.ErrForwardingRefused, nil,
+			fmt.Sprintf("Take %s out of scope %s, which says telnet: a jump host is logged in to by SSH only", c.name(), collector.Escape(t.Scope)), nil)
+		j.begin(collector.StepConnect, t.Addr.String())(err)
+		return nil, err
+	}
+	c, err := dial(ctx, t, o, j)
 	if err != nil {
 		return nil, err
 	}
-	j := &Jump{c: c}
+	jump := &Jump{c: c}
 	gone, end := context.WithCancelCause(context.Background())
-	j.ctx = gone
+	jump.ctx = gone
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = c.client.Wait(); end(ErrJumpGone) })
-	j.wait = wg.Wait
-	return j, nil
+	jump.wait = wg.Wait
+	return jump, nil
 }
 
 // Alive reports whether the connection stands, as far as is known here.

@@ -19,6 +19,7 @@ const (
 	wakeUp         = 2 * time.Second        // silence of a new shell after which an empty line is sent
 	maxEmpty       = 5                      // empty lines sent to learn one prompt
 	maxAnswers     = 3                      // times that one question is answered
+	defaultWidth   = 511                    // columns of the terminal
 )
 
 // openShell starts a shell, learns its prompt, gets the privilege and turns
@@ -52,15 +53,18 @@ func (s *Session) openShell(ctx context.Context) error {
 
 // start opens the shell's channel and learns the prompt.
 func (s *Session) start(ctx context.Context) error {
+	width := s.d.Width
+	if width == 0 {
+		width = defaultWidth
+	}
+	if s.c.telnet != nil {
+		return s.converse(ctx, newTerminal(s.c.telnet, nil, width, s.c.lim.MaxBytes))
+	}
 	ch, reqs, err := s.c.client.OpenChannel("session", nil)
 	if err != nil {
 		return s.refusedChannel(collector.StepPrompt, err)
 	}
 	go ssh.DiscardRequests(reqs)
-	width := s.d.Width
-	if width == 0 {
-		width = 511
-	}
 	if err := shell(ch, width); err != nil {
 		if errors.Is(err, errNoShell) {
 			return s.c.fail(collector.StepPrompt, collector.ErrNoPrompt, nil,
@@ -68,7 +72,11 @@ func (s *Session) start(ctx context.Context) error {
 		}
 		return err
 	}
-	t := newTerminal(ch, width, s.c.lim.MaxBytes)
+	return s.converse(ctx, newTerminal(ch, ch.Stderr(), width, s.c.lim.MaxBytes))
+}
+
+// converse puts the console over a terminal and learns the prompt.
+func (s *Session) converse(ctx context.Context, t *terminal) error {
 	sc, err := t.over()
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-// Package cli talks to a device's command line: SSH transport, host keys,
+// Package cli talks to a device's command line: SSH and Telnet, host keys,
 // algorithms, login, the dialogue with its prompt and pager, exec requests and
 // files by SFTP.
 //
@@ -6,10 +6,11 @@
 // and no socket stays behind. What comes back is the exact text that the device
 // printed, without echo, prompt, pager and escapes, or a [collector.Error].
 //
-// Below is a connection (x/crypto/ssh: host key, login), on it a terminal (the
-// pump that cleans bytes and feeds scrapligo's channel), on that a console (text
-// since the last line sent, waiting for a prompt), and on top the dialogue. Only
-// this package knows scrapligo; what it is used for and what not is libs.md §1.
+// Below is a connection (x/crypto/ssh: host key, login; or Telnet, only where the
+// target says so), on it a terminal (the pump that cleans bytes and feeds
+// scrapligo's channel), on that a console (text since the last line sent, waiting
+// for a prompt), and on top the dialogue. Only this package knows scrapligo; what
+// it is used for and what not is libs.md §1.
 package cli
 
 import (
@@ -124,7 +125,11 @@ func open(ctx context.Context, t collector.Target, d Dialogue, o Options, j *jou
 		s.said = func(string, []byte) {}
 	}
 	sctx, cancel := context.WithTimeoutCause(ctx, t.Limits.WithDefaults().Session, collector.ErrTimedOut)
-	c, err := dial(sctx, t, o, j)
+	enter := dial
+	if t.Telnet {
+		enter = (&telnetLogin{d: d}).dial
+	}
+	c, err := enter(sctx, t, o, j)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -155,7 +160,12 @@ func (s *Session) HostKey() collector.HostKey { return s.c.hostKey() }
 func (s *Session) Steps() []collector.StepTime { return s.j.all() }
 
 // Negotiated tells the algorithms of the connection.
-func (s *Session) Negotiated() Negotiated { return negotiated(s.c.client.Conn) }
+func (s *Session) Negotiated() Negotiated {
+	if s.c.client == nil {
+		return Negotiated{KeyExchange: "telnet", HostKey: "none", Cipher: "none", MAC: "none", Weak: true}
+	}
+	return negotiated(s.c.client.Conn)
+}
 
 // Method is the authentication method that worked: "publickey", "password" or
 // "keyboard-interactive"; "none" where the device asked for nothing.

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// terminal is scrapligo's transport over a shell on our own SSH connection.
+// terminal is scrapligo's transport over a shell on our own connection.
 //
 // A pump takes the device's bytes as they come and cleans them; Read hands on
 // what is ripe: up to the line that is being written, when that line is one to
@@ -27,7 +27,8 @@ import (
 // A chunk is finished lines, a NUL (the cleaner lets none through) and the line
 // that is being written, which the next chunk's takes the place of.
 type terminal struct {
-	ssh  ssh.Channel
+	rw   io.ReadWriter
+	side io.Reader     // a second stream of the device, as SSH has; nil: none
 	wake chan struct{} // to the console: all chunks so far are in scrapligo's queue
 	more chan struct{} // to Read: look again
 	done chan struct{} // closed by Close
@@ -55,9 +56,9 @@ const (
 	lookBack    = 1000                   // bytes before the line that act gets to see
 )
 
-func newTerminal(ch ssh.Channel, width int, limit int64) *terminal {
+func newTerminal(rw io.ReadWriter, side io.Reader, width int, limit int64) *terminal {
 	return &terminal{
-		ssh: ch, limit: limit, last: time.Now(), clean: cleaner{width: width},
+		rw: rw, side: side, limit: limit, last: time.Now(), clean: cleaner{width: width},
 		wake: make(chan struct{}, 1), more: make(chan struct{}, 1), done: make(chan struct{}),
 		act: func([]byte, []byte) bool { return false },
 	}
@@ -82,9 +83,10 @@ func (t *terminal) over() (*channel.Channel, error) {
 
 // Open starts the pumps; the shell is there already.
 func (t *terminal) Open(*transport.Args) error {
-	t.wg.Add(2)
-	go t.pump(t.ssh, true)
-	go t.pump(t.ssh.Stderr(), false)
+	t.wg.Go(func() { t.pump(t.rw, true) })
+	if t.side != nil {
+		t.wg.Go(func() { t.pump(t.side, false) })
+	}
 	return nil
 }
 
@@ -104,14 +106,13 @@ func (t *terminal) IsAlive() bool {
 
 // Write sends b to the device.
 func (t *terminal) Write(b []byte) error {
-	_, err := t.ssh.Write(b)
+	_, err := t.rw.Write(b)
 	return err
 }
 
 // pump cleans what the device sends until the channel ends. Unread, a device's
 // standard error would fill the window that the main stream needs.
 func (t *terminal) pump(r io.Reader, main bool) {
-	defer t.wg.Done()
 	buf := make([]byte, 1<<10)
 	if main {
 		buf = make([]byte, 32<<10) // what x/crypto takes from one packet at most

@@ -202,3 +202,5 @@ func router1() inventory.Device {
 		Version: "17.9.4a", Serial: "FAK1", Site: "paris", Managed: true, State: inventory.StateUp, StateSince: noon.Add(-time.Hour),
 	}
 }
+
+func (*fakeDevices) Telnet(inventory.Device) bool { return false }

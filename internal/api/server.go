@@ -26,6 +26,7 @@ type Devices interface {
 	List(ctx context.Context, f inventory.Filter) ([]inventory.Device, error)
 	Show(ctx context.Context, key string) (inventory.Device, error)
 	FactsOf(ctx context.Context, id int64) (inventory.Facts, error)
+	Telnet(dev inventory.Device) bool
 	Add(ctx context.Context, n inventory.NewDevice, by string) (inventory.Device, error)
 	Import(ctx context.Context, file []byte, o inventory.ImportOptions, by string) (inventory.Imported, error)
 	Set(ctx context.Context, key string, c inventory.Change, by string) (inventory.Device, error)
@@ -195,7 +196,7 @@ func (s *Server) Device(ctx context.Context, name string) (DeviceDetail, error) 
 	return DeviceDetail{
 		Device:        row(d, standings[d.ID]),
 		AddressReason: d.AddressReason, PlatformReason: d.PlatformReason, Tags: full(d.Tags),
-		Credential: d.SSHCredential, SNMPCredential: d.SNMPCredential, Algorithms: string(d.Algorithms),
+		Credential: d.SSHCredential, SNMPCredential: d.SNMPCredential, Algorithms: string(d.Algorithms), Telnet: s.devices.Telnet(d),
 		FirstSeen: known(d.FirstSeen), LastSeen: known(d.LastSeen),
 		ReadAt: known(f.ReadAt), Behind: d.Behind, Question: d.Question,
 		Facts: full(f.Facts), Interfaces: full(f.Interfaces), Addresses: full(f.Addresses), VLANs: full(f.VLANs),

@@ -56,6 +56,7 @@ type DeviceDetail struct {
 	Credential     string              `json:"credential,omitempty"`      // the SSH credential that worked last
 	SNMPCredential string              `json:"snmp_credential,omitempty"` // the only one that is asked with
 	Algorithms     string              `json:"algorithms,omitempty"`      // SSH profile that a person set; empty: the scope's
+	Telnet         bool                `json:"telnet,omitempty"`          // read by Telnet, in clear, since its scope says so
 	FirstSeen      *time.Time          `json:"first_seen,omitempty"`
 	LastSeen       *time.Time          `json:"last_seen,omitempty"`
 	ReadAt         *time.Time          `json:"read_at,omitempty"`  // when facts and tables were read last

@@ -116,6 +116,11 @@ func Serve(ctx context.Context, o Options) error {
 	hup := onHangUp()
 	defer hup.stop()
 	a.o.Say("muster serves %s with the settings of %s.", a.o.Dir, a.o.Config)
+	for _, s := range a.settings.Load().Scopes {
+		if s.Telnet != 0 {
+			a.o.Say("warning: %s", s.TelnetWarning())
+		}
+	}
 	next, err := a.Next(ctx)
 	if err != nil {
 		return err

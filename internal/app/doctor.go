@@ -19,7 +19,11 @@ import (
 // every command of that session with its answer, secrets hidden.
 func (a *App) Doctor(ctx context.Context, dev inventory.Device, each func(collector.StepTime), said func(command, answer string)) error {
 	net := a.network.Load()
-	each(collector.StepTime{Step: collector.StepResolve, Detail: describe(dev)})
+	detail := describe(dev)
+	if net.Telnet(dev) {
+		detail += ", read by telnet"
+	}
+	each(collector.StepTime{Step: collector.StepResolve, Detail: detail})
 	if dev.SNMPCredential == "" {
 		each(collector.StepTime{Step: collector.StepSystem, Detail: "no SNMP credential is known to work; not asked"})
 	} else {

@@ -130,7 +130,7 @@ func scopeOf(set *settings.Settings, s settings.Scope) inventory.Scope {
 		PasswordsTo: inventory.PasswordsTo(s.PasswordsTo), Declared: s.Declared,
 		Approval: s.Approval.Mode, ApprovalAge: s.Approval.Age, Source: s.Source,
 		SNMPPort: s.SNMP.Port, SNMPRate: s.SNMP.Rate,
-		SSHPort: s.SSH.Port, Algorithms: s.SSH.Algorithms, HostKeys: s.SSH.HostKeys, Concurrency: s.SSH.Concurrency,
+		SSHPort: s.SSH.Port, TelnetPort: s.Telnet, Algorithms: s.SSH.Algorithms, HostKeys: s.SSH.HostKeys, Concurrency: s.SSH.Concurrency,
 		Limits: s.Timeouts, Jump: inventory.JumpHost(s.SSH.Via),
 		Contains: func(addr netip.Addr) bool {
 			owner, ok := set.ScopeOf(addr)

@@ -82,6 +82,8 @@ func TestBadInputIsOneClearSentence(t *testing.T) {
 		"via without an account":    {scope + "    ssh: { via: { address: 192.0.2.1 } }\n", 4, 17, "scopes[0].ssh.via", []string{"needs both"}},
 		"via by a name and account": {scope + "    ssh: { via: { address: bastion, credential: noc } }\n", 4, 28, "scopes[0].ssh.via.address", []string{"no address"}},
 		"via, account unknown":      {scope + "    ssh: { via: { address: 192.0.2.1, credential: noc } }\n", 2, 5, "scopes[0].ssh.via.credential", []string{`"noc"`}},
+		"telnet with strict keys":   {scope + "    telnet: {}\n    ssh: { host_keys: strict }\n", 2, 5, "scopes[0].telnet", []string{"no host keys"}},
+		"telnet without a map":      {scope + "    telnet: allow\n", 4, 13, "scopes[0].telnet", []string{"map", "port"}},
 		"timeout without unit":      {scope + "    timeouts: { login: 30 }\n", 4, 24, "scopes[0].timeouts.login", []string{"unit", "30s"}},
 		"timeout too long":          {scope + "    timeouts: { login: 2d }\n", 4, 24, "scopes[0].timeouts.login", []string{"2d", "out of range", "1h"}},
 		"timeout that is none":      {scope + "    timeouts: { login: soon }\n", 4, 24, "scopes[0].timeouts.login", []string{`"soon"`, "15m"}},

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -51,6 +52,7 @@ type Scope struct {
 	Source      netip.Addr // own address to ask from; invalid: the kernel's choice
 	SNMP        SNMP
 	SSH         SSH
+	Telnet      uint16           // TCP port; devices are read by Telnet instead of SSH. 0: they are not
 	Timeouts    collector.Limits // zero fields: the default, or the platform's
 
 	BlackoutHours []Hours // in which nothing that is scheduled opens a session; see [Scope.Blackout]
@@ -60,6 +62,11 @@ type Scope struct {
 // which scope it belongs where several contain it: [Settings.ScopeOf].
 func (s Scope) Contains(addr netip.Addr) bool {
 	return s.Addresses.Contains(addr) && !s.Exclude.Contains(addr)
+}
+
+// TelnetWarning is what who says telnet has to know.
+func (s Scope) TelnetWarning() string {
+	return fmt.Sprintf("scope %s says telnet: passwords and configurations travel in clear to its devices, and nothing proves who answers", s.Name)
 }
 
 // Defaults of a scope, as the template shows them.
@@ -135,6 +142,10 @@ func (r *reader) scope(n ast.Node, path string) Scope {
 				s.SSH.HostKeys = collector.HostKeyPolicy(hostKeys)
 			}
 		},
+		"telnet": func(n ast.Node, path string) {
+			s.Telnet = 23
+			r.mapping(n, path, map[string]field{"port": r.port(&s.Telnet)})
+		},
 		"timeouts": r.timeouts(&s.Timeouts),
 		"blackout": r.blackout(&s),
 	}) {
@@ -142,6 +153,9 @@ func (r *reader) scope(n ast.Node, path string) Scope {
 		return s
 	}
 	s.Declared = declared == "allow"
+	if s.Telnet != 0 && s.SSH.HostKeys == collector.Strict {
+		r.fault(n, path+".telnet", "the scope says telnet and host_keys: strict, and Telnet has no host keys. Leave one of them out")
+	}
 	if s.Name == "" {
 		r.missing(n, path, before, "the scope has no name")
 	}

@@ -238,6 +238,9 @@ func (r *reader) scopeCredentials(s *Settings, i int, n ast.Node) {
 	case !ssh:
 		warn("scope %s names no SSH credential: devices are found and not backed up", scope.Name)
 	}
+	if scope.Telnet != 0 {
+		warn("%s", scope.TelnetWarning())
+	}
 	if name := scope.SSH.Via.Credential; name != "" {
 		r.named(n, path+".ssh.via.credential", "credential", name, known)
 		if c, ok := s.Credential(name); ok && c.Kind.SNMP() {

@@ -307,3 +307,23 @@ func TestLoadSaysWhatToDoWithoutAFile(t *testing.T) {
 		t.Errorf("a good file: %v", err)
 	}
 }
+
+func TestTelnetIsSaid(t *testing.T) {
+	s, faults := Parse("/etc/muster/muster.yaml", []byte(`credentials: [{ name: ro, kind: snmp-v2c, community: { env: C } }, { name: noc, kind: ssh, user: u, password: { env: P } }]
+scopes:
+  - { name: new, addresses: [192.0.2.0/25], credentials: [ro, noc] }
+  - { name: old, addresses: [192.0.2.128/26], credentials: [ro, noc], telnet: {} }
+  - { name: odd, addresses: [192.0.2.192/26], credentials: [ro, noc], telnet: { port: 2323 } }
+`), Options{})
+	if len(faults) != 0 {
+		t.Fatal(faults)
+	}
+	for i, want := range []uint16{0, 23, 2323} {
+		if got := s.Scopes[i].Telnet; got != want {
+			t.Errorf("scope %s: telnet port %d, want %d", s.Scopes[i].Name, got, want)
+		}
+	}
+	if len(s.Warnings) != 2 || !strings.Contains(s.Warnings[0].Error(), "scope old says telnet: passwords and configurations travel in clear") {
+		t.Errorf("warnings %v", s.Warnings)
+	}
+}

@@ -182,6 +182,7 @@ scopes:
     # ssh: { port: 22, algorithms: modern, host_keys: accept-new, concurrency: 20 }
     #                            # algorithms: modern, compatible, legacy; host_keys: accept-new, strict;
     #                            # concurrency: sessions at a time (a run has 50, or as many as the largest scope may)
+    # telnet: { port: 23 }       # by Telnet instead of SSH, where devices know nothing better: passwords travel in clear
     # blackout: ["Mon-Fri 08:00-18:00"]   # hours in which nothing scheduled opens a session
     # timeouts: { connect: 10s, key_exchange: 20s, login: 30s, first_byte: 2m, silence: 30s, session: 15m, snmp: 2s, snmp_retries: 2 }
 

@@ -1,0 +1,53 @@
+package inventory
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"muster/collector"
+	"muster/collector/cli"
+)
+
+// A scope's telnet decides for all its devices: protocol, port, and that a host
+// key which was pinned while they spoke SSH is no proof any more.
+func TestScopeSaysTelnet(t *testing.T) {
+	dev := Device{Name: "relic", Address: at1}
+	sc := Scope{Name: "old", SSHPort: 2222, TelnetPort: 23}
+	n := Network{ScopeOf: func(netip.Addr) (Scope, bool) { return sc, true }}
+	if tg := n.SSHTarget(dev, collector.Credential{}, nil); !tg.Telnet || tg.Addr.Port() != 23 {
+		t.Errorf("target %+v", tg)
+	}
+	sc.TelnetPort = 0
+	if tg := n.SSHTarget(dev, collector.Credential{}, nil); tg.Telnet || tg.Addr.Port() != 2222 {
+		t.Errorf("target %+v", tg)
+	}
+	sc.TelnetPort = 23
+	pinned := []Key{{State: KeyPinned, ByPerson: true}}
+	for _, to := range []PasswordsTo{ToIdentified, ToAuthenticated} {
+		sc.PasswordsTo = to
+		may, _, why := passwordsMay(dev, sc, pinned, "", nil)
+		if may || !strings.Contains(why, "telnet has no host key") || strings.Contains(why, "device allow") {
+			t.Errorf("passwords to %s: %t, %q", to, may, why)
+		}
+	}
+	sc.PasswordsTo = ToAuthenticated
+	if may, _, _ := passwordsMay(dev, sc, nil, collector.KindSNMPv3, nil); !may {
+		t.Error("SNMPv3 does not authenticate a device that is read by Telnet")
+	}
+}
+
+// The look at a host key opens nothing where there is none: it would log in.
+func TestNoLookByTelnet(t *testing.T) {
+	a := NewAccess(Options{})
+	a.open = func(context.Context, collector.Target, cli.Dialogue, cli.Options) (opened, error) {
+		t.Error("a session was opened")
+		return opened{}, nil
+	}
+	n := Network{ScopeOf: func(netip.Addr) (Scope, bool) { return Scope{Name: "old", TelnetPort: 23}, true }}
+	_, err := a.look(t.Context(), n, Device{Name: "relic", Address: at1})
+	if collector.KindOf(err) != collector.ErrNeedsDecision || !strings.Contains(err.Error(), "scope old says telnet") {
+		t.Errorf("error %v", err)
+	}
+}
