@@ -30,6 +30,7 @@ var allowedCommands = compileWhole(
 	`configuration show(?: brief)?`,      // SAOS; what else follows configuration saves or resets
 	`configShow -all`,                    // Fabric OS: prints; configUpload and configDownload are other commands
 	`export config to console`,           // Fireware: prints it; to anything else, it sends it away
+	`uci export`,                         // OpenWrt; without a package: all of them
 	`info flat from (?:running|startup)`, // SR Linux; what else follows "info" may write a file
 
 	// The terminal of this session; each is forgotten at its end.

@@ -66,6 +66,7 @@ nv config show
 nv config show --color off
 export config to console
 info flat from running
+uci export
 info flat from startup
 get config
 get config saved
@@ -130,7 +131,7 @@ func TestChangingCommandsAreRefused(t *testing.T) {
 		`tmsh -q -c "cd /; list recursive; delete ltm pool x"`, `tmsh -q -c "cd /; delete recursive"`, `tmsh -q -c "cd /; list recursive" x`, `tmsh -q -c "cd /; list recursive" `, "tmsh", "tmsh -q list",
 		"tmsh save sys config", "tmsh -q -c 'cd /; list recursive'", "bash -c 'tmsh list'",
 		"no cli pager", "no cli pager session x", "no cli session paging", "cli session paging enable", "set session more on", "set session more off x", "set session",
-		"nv config apply", "nv config save", "nv config show --rev 1 apply", "nv config diff", "nv set system hostname x", "nv show", "export config to tftp://192.0.2.1/x", "export config to console x", "info flat from running \u003e x", "info from running", "info flat from running | as json", "get config tftp 192.0.2.1", "get config x", "show running config x", "show running config | tee x",
+		"nv config apply", "nv config save", "nv config show --rev 1 apply", "nv config diff", "nv set system hostname x", "nv show", "export config to tftp://192.0.2.1/x", "export config to console x", "info flat from running \u003e x", "info from running", "uci export network", "uci commit", "uci import", "info flat from running | as json", "get config tftp 192.0.2.1", "get config x", "show running config x", "show running config | tee x",
 		"disable clipaging", "disable clipaging session x", "disable ports 1", "disable ssh2", "enable clipaging", "enable ports 1", "enable 15 0", "enable secret x", "cli -c 'request system reboot'", "showrun", "shower on",
 	} {
 		if Allowed(c) {
