@@ -358,7 +358,11 @@ func (s *Session) refusal(step collector.Step, lines []byte) error {
 		e := s.d.Errors
 		switch e.kind(line) {
 		case collector.ErrRightsMissing:
-			do := fmt.Sprintf("Give account %s the right to this command on %s", collector.Escape(s.c.t.Credential.User), s.c.name())
+			right := "to this command"
+			if step == collector.StepPrompt {
+				right = "to open a shell"
+			}
+			do := fmt.Sprintf("Give account %s the right %s on %s", collector.Escape(s.c.t.Credential.User), right, s.c.name())
 			if e.Right != "" {
 				do += " (" + e.Right + ")"
 			}
@@ -366,8 +370,11 @@ func (s *Session) refusal(step collector.Step, lines []byte) error {
 		case collector.ErrBusy:
 			return s.c.fail(step, collector.ErrBusy, lines, "Try again when nobody else holds the configuration", nil)
 		case collector.ErrCommandRejected:
-			return s.c.fail(step, collector.ErrCommandRejected, lines,
-				"Check that the platform is the right one, and its version: the device does not know this command", nil)
+			do := "Check that the platform is the right one, and its version: the device does not know this command"
+			if step == collector.StepPrompt {
+				do = fmt.Sprintf("Log in to %s by hand once, and correct what it runs for account %s at login", s.c.name(), collector.Escape(s.c.t.Credential.User))
+			}
+			return s.c.fail(step, collector.ErrCommandRejected, lines, do, nil)
 		}
 	}
 	return nil

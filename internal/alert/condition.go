@@ -176,7 +176,7 @@ func backupChanges(e inventory.Event, on Member, w world) ([]change, error) {
 		return []change{{closes, Quarantined, on}}, nil
 	case backup.Failed:
 		switch kind := Kind(backup.Rule(r.Kind).Alert); kind {
-		case BackupFailed:
+		case BackupFailed, Quarantined: // nothing was read that could be quarantined
 			return []change{{opens, BackupFailed, on}}, nil
 		case LoginRejected, HostKeyChanged:
 			on.Cause = ""
