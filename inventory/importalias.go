@@ -89,6 +89,7 @@ var aliases = map[string]string{
 	"siklu_etherhaul":      "siklu siklumhtg",
 	"sonic":                "enterprise_sonic asternos dell_sonic edgecore_sonic",
 	"sonicwall_sonicos":    "sonicos",
+	"teltonika_rutos":      "rutos",
 	"tplink_jetstream":     "tplink",
 	"ubiquiti_airos":       "airos airfiber",
 	"ubiquiti_edgeos":      "edgeos edgerouter edgemax ubiquiti_edgerouter",
