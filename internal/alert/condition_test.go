@@ -98,6 +98,7 @@ func TestEventsOpenUpdateAndCloseConditions(t *testing.T) {
 		"failed: enable rejected":    {backupEvent(backup.Failed, collector.ErrEnableRejected), told("login-rejected")},
 		"failed: no prompt":          {backupEvent(backup.Failed, collector.ErrNoPrompt), failed},
 		"failed: command rejected":   {backupEvent(backup.Failed, collector.ErrCommandRejected), failed},
+		"failed: rights missing":     {backupEvent(backup.Failed, collector.ErrRightsMissing), failed},
 		"failed: incomplete":         {backupEvent(backup.Failed, collector.ErrIncomplete), failed},
 		"failed: too large":          {backupEvent(backup.Failed, collector.ErrTooLarge), failed},
 		"failed: closed":             {backupEvent(backup.Failed, collector.ErrClosed), failed},
