@@ -69,8 +69,8 @@ var noSerial = map[string]bool{
 // serialTells reports whether a serial can be evidence.
 func serialTells(s string) bool {
 	s = strings.ToUpper(strings.TrimSpace(s))
-	if noSerial[s] || len(s) < 4 {
-		return false
+	if noSerial[s] || len(s) < 4 || !strings.ContainsAny(s, "0123456789") || strings.ContainsAny(s, "<>*") {
+		return false // a serial has a digit; "<private>" and "****1234" were put in its place
 	}
 	return strings.Trim(s, s[:1]) != "" // one character repeated: "00000000", "FFFFFFFF", "--------"
 }

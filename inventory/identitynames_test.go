@@ -126,9 +126,10 @@ func TestWhatHappensToNetworksKeepsDevicesTheirIdentity(t *testing.T) {
 			[]string{"left 192.0.2.2 192.0.2.254", "right 192.0.2.3"}, nil},
 		"anonymised serials": {[]polled{
 			{addr: "192.0.2.2", name: "left", serials: []string{"Not Specified"}}, {addr: "192.0.2.3", name: "right", serials: []string{"Not Specified"}},
+			{addr: "192.0.2.8", name: "yours", serials: []string{"<private>"}}, {addr: "192.0.2.9", name: "mine", serials: []string{"<private>"}},
 			{addr: "192.0.2.4", name: "up", serials: []string{"XXXXXXXXXXX"}}, {addr: "192.0.2.5", name: "down", serials: []string{"XXXXXXXXXXX"}},
 			{addr: "192.0.2.6", name: "in", serials: []string{"00000000000"}}, {addr: "192.0.2.7", name: "out", serials: []string{"00000000000"}}},
-			[]string{"down 192.0.2.5", "in 192.0.2.6", "left 192.0.2.2", "out 192.0.2.7", "right 192.0.2.3", "up 192.0.2.4"}, nil},
+			[]string{"down 192.0.2.5", "in 192.0.2.6", "left 192.0.2.2", "mine 192.0.2.9", "out 192.0.2.7", "right 192.0.2.3", "up 192.0.2.4", "yours 192.0.2.8"}, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -82,7 +82,12 @@ func Reach(ctx context.Context, t collector.Target) error {
 }
 
 // hungUp is what to do about a device that ends a connection before anything else.
-const hungUp = "Check what listens there, whether its access list and its session limit let this address in, and its log for why it ended the session"
+const hungUp = "Check that an SSH server listens there, that its access list and session limit let this address in, and its log for why it ended the session"
+
+// slow is what to do about a device that went silent in the middle of an answer.
+func slow(c *connection) string {
+	return fmt.Sprintf("Check the device's load, or raise the deadline: muster device set %s --timeout", c.name())
+}
 
 func (c *connection) connect(ctx context.Context) error {
 	done := c.j.begin(collector.StepConnect, c.t.Addr.String())
@@ -242,7 +247,7 @@ func (c *connection) handshakeError(ctx context.Context, now *phase, a *authenti
 		}
 		do := "Check the device's load and its SSH server: it accepts connections but does not go on"
 		if now.step == collector.StepLogin {
-			do = "Check the device's authentication servers (TACACS+, RADIUS), or raise the login deadline: muster device set --timeout"
+			do = fmt.Sprintf("Check the device's authentication servers (TACACS+, RADIUS), or raise the login deadline: muster device set %s --timeout", c.name())
 		}
 		return c.fail(now.step, collector.ErrTimedOut, banner, do, err)
 	}

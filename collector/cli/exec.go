@@ -67,7 +67,7 @@ func (s *Session) aside(ctx context.Context, detail string, f func(context.Conte
 		if why := c.stopped(ctx); why != nil && !errors.Is(why, collector.ErrTimedOut) {
 			err = why
 		} else if why != nil {
-			err = c.fail(collector.StepOutput, collector.ErrTimedOut, nil, "Check the device's load, or raise the deadline: muster device set --timeout", err)
+			err = c.fail(collector.StepOutput, collector.ErrTimedOut, nil, slow(c), err)
 		} else {
 			err = c.fail(collector.StepOutput, collector.ErrClosed, nil, fmt.Sprintf("Look in the log of %s for why it ended the session", c.name()), err)
 		}
@@ -301,7 +301,7 @@ func (x *execution) await(ctx context.Context, read, ended <-chan struct{}) erro
 			x.c.kill(err) // that shell would stay
 			return err
 		case left <= 0:
-			return x.c.fail(collector.StepOutput, collector.ErrTimedOut, seen, "Check the device's load, or raise the deadline: muster device set --timeout", nil)
+			return x.c.fail(collector.StepOutput, collector.ErrTimedOut, seen, slow(x.c), nil)
 		case shell:
 			left = min(left, interactive-time.Since(last))
 		}

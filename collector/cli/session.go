@@ -265,7 +265,7 @@ func (s *Session) halted(step collector.Step, why error) error {
 	case !errors.Is(why, collector.ErrTimedOut):
 		return why
 	}
-	seen, kind, do := s.seen(), collector.ErrTimedOut, "Check the device's load, or raise the deadline: muster device set --timeout"
+	seen, kind, do := s.seen(), collector.ErrTimedOut, slow(s.c)
 	switch {
 	case step == collector.StepPrompt && len(seen) > 0:
 		kind, do = collector.ErrNoPrompt, fmt.Sprintf("Log in to %s by hand once and see what it waits for; where that is its prompt, check that the platform is the right one", s.c.name())
