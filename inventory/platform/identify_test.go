@@ -50,7 +50,7 @@ func TestAgentsAreIdentified(t *testing.T) {
 		"Junos":                  {"1.3.6.1.4.1.2636.1.1.1.2.25", "Juniper Networks, Inc. mx480 internet router, kernel JUNOS 20.4R3-S2.6, Build date: 2022-01-01 00:00:00 UTC", "juniper_junos", true},
 		"Junos, own description": {"1.3.6.1.4.1.2636.1.1.1.4.82.8", "core of the campus", "juniper_junos", true},
 		"FortiGate":              {"1.3.6.1.4.1.12356.101.1.9001", "", "fortinet_fortios", true},
-		"FortiManager is not":    {"1.3.6.1.4.1.12356.103.1.10006", "", "", false},
+		"FortiManager":           {"1.3.6.1.4.1.12356.103.1.10006", "", "fortinet_fortimanager", true},
 		"FortiGate, a prefix":    {"1.3.6.1.4.1.12356.101.10", "", "", false},
 		"FRR says so":            {"1.3.6.1.4.1.8072.3.2.10", "FRRouting 8 on core1 (Debian)", "frr", false},
 		"FRR under any number":   {"1.3.6.1.4.1.64512.1.7", "runs FRRouting", "frr", false},
