@@ -74,6 +74,7 @@ var aliases = map[string]string{
 	"linux_host":            "linuxgeneric linux",
 	"mellanox_onyx":         "mlnxos mellanox mellanox_mlnxos",
 	"mikrotik_routeros":     "routeros mikrotik",
+	"moxa_eds":              "moxa-etherdevice",
 	"netgear_prosafe":       "netgear",
 	"nokia_srlinux":         "nokia_srl",
 	"nokia_sros":            "sros alcatel_sros",
