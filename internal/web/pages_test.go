@@ -174,7 +174,7 @@ func TestTextOfDevicesIsEscaped(t *testing.T) {
 	h.configs.texts = map[string]string{"": evil, "1": evil, "2": evil, "startup": evil, "quarantined": evil + "\x1b[31m\x00"}
 	h.configs.diff = "--- a\n+++ b\n@@ -1 +1,2 @@ " + evil + "\n-" + evil + "\n+" + evil + "\n+ x" + evil + "‹secret changed›\n"
 	h.configs.drifts = []backup.Drift{{Device: name, Kind: evil, Group: evil}, {Device: name, Kind: backup.DriftUnsaved}, {Device: name, Kind: backup.DriftChanged}}
-	h.alerts.list = []alert.Alert{{ID: 1, Kind: evil, Subject: evil, Devices: []string{name}, State: alert.Firing, Message: evil, AckedBy: evil, AckNote: evil, OpenedAt: noon}, {ID: 2, Kind: alert.ReceiverDown, Subject: evil, State: alert.Firing, OpenedAt: noon}}
+	h.alerts.list = []alert.Alert{{ID: 1, Kind: evil, Subject: evil, Devices: []string{name}, State: alert.Firing, Message: evil, AckedBy: evil, AckNote: evil, OpenedAt: noon, WaitsFor: evil, WaitsUntil: noon}, {ID: 2, Kind: alert.ReceiverDown, Subject: evil, State: alert.Firing, OpenedAt: noon}}
 	h.run(schedule.JobBackup)
 	h.run(schedule.JobDiscovery)
 
@@ -207,6 +207,18 @@ func TestTextOfDevicesIsEscaped(t *testing.T) {
 	}
 	if a := h.page("/v1/config/" + path + "/text"); !strings.HasPrefix(a.header.Get("Content-Type"), "text/plain") {
 		t.Errorf("a text comes as %s", a.header.Get("Content-Type"))
+	}
+}
+
+func TestAlertsSayWhichMaintenanceHoldsThemBack(t *testing.T) {
+	h := newHouse(t)
+	h.alerts.list = []alert.Alert{{ID: 1, Kind: alert.Unreachable, Subject: "edge-1", State: alert.Firing, OpenedAt: noon, WaitsFor: "tuesdays", WaitsUntil: noon.Add(3 * time.Hour)}}
+	for _, target := range []string{"/", "/alerts"} {
+		h.wantText(target, "Nobody is told before maintenance tuesdays ends, in 3 h.")
+	}
+	h.alerts.list[0].WaitsFor, h.alerts.list[0].WaitsUntil = "", time.Time{}
+	if a := h.page("/alerts"); strings.Contains(a.body, "Nobody is told") {
+		t.Error("an alert that nothing holds back is said to be held back")
 	}
 }
 
