@@ -67,9 +67,12 @@ var allowedCommands = compileWhole(
 )
 
 // verbatim are commands that are allowed as a whole and in no other form, since
-// they hold what separates commands elsewhere.
+// they hold what separates commands elsewhere, or begin with a word that writes
+// in all its other forms.
 var verbatim = map[string]bool{
-	`tmsh -q -c "cd /; list recursive"`: true, // F5: "cd" goes to the folder of all partitions, for this process only
+	`tmsh -q -c "cd /; list recursive"`:  true, // F5: "cd" goes to the folder of all partitions, for this process only
+	`copy running-configuration display`: true, // Siklu: prints it; to and from anything else it writes
+	`sort /tmp/system.cfg`:               true, // airOS, whose lines change their order; of options, -o writes
 }
 
 // filters are what a reading command may be piped into: they write nothing and

@@ -67,6 +67,8 @@ nv config show --color off
 export config to console
 info flat from running
 uci export
+copy running-configuration display
+sort /tmp/system.cfg
 info flat from startup
 get config
 get config saved
@@ -130,6 +132,8 @@ func TestChangingCommandsAreRefused(t *testing.T) {
 		"set cli pager off; request restart system", "set cli config-output-format set", "set clipper on", "set terminal", "set terminal length 0 x", "set system setting target-vsys vsys2",
 		`tmsh -q -c "cd /; list recursive; delete ltm pool x"`, `tmsh -q -c "cd /; delete recursive"`, `tmsh -q -c "cd /; list recursive" x`, `tmsh -q -c "cd /; list recursive" `, "tmsh", "tmsh -q list",
 		"tmsh save sys config", "tmsh -q -c 'cd /; list recursive'", "bash -c 'tmsh list'",
+		"copy running-configuration startup-configuration", "copy startup-configuration display", "copy running-configuration display x", "copy running-configuration", "copy x running-configuration", "copy running-configuration display | tee x",
+		"sort", "sort /etc/shadow", "sort /etc/passwd", "sort -o /tmp/x /tmp/system.cfg", "sort /tmp/system.cfg -o /tmp/system.cfg", "sort /tmp/system.cfg > /tmp/x", "sort /tmp/system.cfg; reboot", "sort  /tmp/system.cfg", "sort /tmp/system.cfg ",
 		"no cli pager", "no cli pager session x", "no cli session paging", "cli session paging enable", "set session more on", "set session more off x", "set session",
 		"nv config apply", "nv config save", "nv config show --rev 1 apply", "nv config diff", "nv set system hostname x", "nv show", "export config to tftp://192.0.2.1/x", "export config to console x", "info flat from running \u003e x", "info from running", "uci export network", "uci commit", "uci import", "info flat from running | as json", "get config tftp 192.0.2.1", "get config x", "show running config x", "show running config | tee x",
 		"disable clipaging", "disable clipaging session x", "disable ports 1", "disable ssh2", "enable clipaging", "enable ports 1", "enable 15 0", "enable secret x", "cli -c 'request system reboot'", "showrun", "shower on",
