@@ -108,12 +108,18 @@ const streakMax = 5
 // judge takes what a login said, before it is stored. own is true where a
 // rejection may well be the device's own matter: another credential may be meant
 // for it. stop is true where the credential has to be stopped now, release where
-// it was stopped and works.
-func (g *gate) judge(v verdict, device int64, workedBefore, own bool) (stop, release bool) {
+// it was stopped and works. in is true where [gate.passed] was told of this login:
+// the session behind it took its time, and says nothing of a credential that
+// others may have rejected meanwhile.
+func (g *gate) judge(v verdict, device int64, workedBefore, own, in bool) (stop, release bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch v {
 	case accepted:
+		if in {
+			release, g.released = g.released, false
+			return false, release
+		}
 		g.streak = 0
 		release = g.doubtful || g.released
 		g.proved, g.doubtful, g.released, g.rejected = true, false, false, nil

@@ -3,18 +3,21 @@ package inventory
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 const (
-	flightsPerCredential = 5  // logins that may be out without a verdict
-	overtaken            = 5  // logins let in after one that is still out show that the delay is that device's own
-	boardingMax          = 20 // devices that may be connected and wait for their login; they have a limit for that, too
+	flightsPerCredential = 5           // logins that may be out without a verdict
+	overtaken            = 5           // logins let in after one that is still out show that the delay is that device's own,
+	heldUp               = time.Second // where it has been out as long: on a busy machine any may be overtaken
+	boardingMax          = 20          // devices that may be connected and wait for their login; they have a limit for that, too
 )
 
 // flights counts, per credential, the logins that are out without a verdict: so
-// many devices at most see a wrong password. A login that five later ones have
-// overtaken is held up by its device, not by an authentication server, and is not
-// counted any more: devices that freeze would otherwise take all places.
+// many devices at most see a wrong password. A login that is out for a second and
+// that five later ones have overtaken is held up by its device, not by an
+// authentication server, and is not counted any more: devices that freeze would
+// otherwise take all places.
 type flights struct {
 	mu  sync.Mutex // guards all, and each airport
 	all map[string]*airport
@@ -22,8 +25,8 @@ type flights struct {
 
 // airport is what is out of one credential.
 type airport struct {
-	out     map[*flight]bool // true: counted
-	waiting int              // between board and start
+	out     map[*flight]struct{}
+	waiting int // between board and start
 	started int
 	wake    chan struct{} // closed and replaced when any of the above changes
 }
@@ -32,6 +35,7 @@ type flight struct {
 	f      *flights
 	a      *airport
 	number int // of its start
+	since  time.Time
 	behind int // later ones that a device let in meanwhile
 }
 
@@ -41,7 +45,7 @@ func (f *flights) of(credential string) *airport {
 		if f.all == nil {
 			f.all = map[string]*airport{}
 		}
-		a = &airport{out: map[*flight]bool{}, wake: make(chan struct{})}
+		a = &airport{out: map[*flight]struct{}{}, wake: make(chan struct{})}
 		f.all[credential] = a
 	}
 	return a
@@ -60,6 +64,7 @@ func (f *flights) wait(ctx context.Context, credential string, ready func(a *air
 		f.mu.Unlock()
 		select {
 		case <-wake:
+		case <-time.After(heldUp): // one that is out may not count any more
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -80,8 +85,8 @@ func (f *flights) start(ctx context.Context, credential string) (*flight, error)
 	var x *flight
 	err := f.wait(ctx, credential, func(a *airport) bool {
 		counted := 0
-		for _, c := range a.out {
-			if c {
+		for o := range a.out {
+			if o.behind < overtaken || time.Since(o.since) < heldUp {
 				counted++
 			}
 		}
@@ -89,8 +94,8 @@ func (f *flights) start(ctx context.Context, credential string) (*flight, error)
 			return false
 		}
 		a.started++
-		x = &flight{f: f, a: a, number: a.started}
-		a.out[x] = true
+		x = &flight{f: f, a: a, number: a.started, since: time.Now()}
+		a.out[x] = struct{}{}
 		return true
 	})
 	return x, err
@@ -121,7 +126,6 @@ func (x *flight) end(in bool) {
 			if o.number < x.number {
 				o.behind++
 			}
-			x.a.out[o] = o.behind < overtaken
 		}
 	}
 	x.a.tell()

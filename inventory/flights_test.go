@@ -101,3 +101,55 @@ func TestHangingServerKeepsLoginsBack(t *testing.T) {
 		}
 	})
 }
+
+// On a busy machine any login may be overtaken: only one that is out for long, too,
+// gives its place away.
+func TestALoginThatIsOvertakenAtOnceKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f flights
+		start := func() *flight {
+			x, err := f.start(t.Context(), "noc")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return x
+		}
+		start() // it stays out
+		for range 2 * overtaken {
+			start().end(true)
+		}
+		for range flightsPerCredential - 1 {
+			start()
+		}
+		begun := time.Now()
+		start()
+		if waited := time.Since(begun); waited < heldUp || waited > 2*heldUp {
+			t.Errorf("one more was let out after %v, want it to wait until the overtaken one is out for %v", waited, heldUp)
+		}
+	})
+}
+
+// Sessions that were let in before the password changed go on: that their shells
+// open says nothing of the password.
+func TestASessionThatGoesOnDoesNotProveThePassword(t *testing.T) {
+	g := &gate{wake: make(chan struct{})}
+	g.passed()
+	for device := range int64(streakMax) {
+		if g.asks() {
+			t.Fatalf("the account is doubted after %d rejections in a row, want %d", device, streakMax)
+		}
+		g.judge(accepted, 100+device, false, false, true)
+		g.judge(rejected, device, false, false, false)
+	}
+	if !g.asks() {
+		t.Errorf("%d devices in a row reject the account, and it is not doubted", streakMax)
+	}
+	g.judge(accepted, 200, false, false, true)
+	if !g.asks() {
+		t.Error("a session that was let in before ended the doubt")
+	}
+	g.passed()
+	if g.asks() {
+		t.Error("a new login was accepted, and the account is still doubted")
+	}
+}

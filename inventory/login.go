@@ -147,6 +147,9 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 	// A device that has let the login in goes on without the others waiting.
 	in := false
 	l.in = func() { in = true; g.passed(); l.out.end(true) }
+	// Its place is free when the gate knows what it said, and not before: the next
+	// one would go out with a credential that is in doubt.
+	defer func() { l.out.end(false) }()
 	s, rej, err := l.dial(ctx, c)
 	if errors.Is(err, collector.ErrCredentialStopped) {
 		return nil, l.stopped(c)
@@ -210,8 +213,8 @@ func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
 	var shown collector.HostKey
 	rec := recorder{now: l.a.o.Now}
 	o := l.o
+	l.out.end(false) // of a try with the secret before
 	l.out = nil
-	defer func() { l.out.end(false) }()
 	o.MayLogIn = func(ctx context.Context) error {
 		if inside { // a further connection of the session, with what worked a moment ago
 			return nil
@@ -296,7 +299,8 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 	case in, errors.Is(failed, collector.ErrEnableRejected):
 		v = accepted // the account works; its enable secret, or the shell, does not
 	}
-	stop, release := g.judge(v, dev.ID, dev.SSHCredential == c.Name, l.more)
+	stop, release := g.judge(v, dev.ID, dev.SSHCredential == c.Name, l.more, in)
+	l.out.end(false)
 	// What the device saw is kept even where the run is being stopped.
 	store := context.WithoutCancel(ctx)
 	err := l.a.o.Store.Update(store, func(tx Tx) error {
