@@ -271,24 +271,33 @@ func (b *Backups) diffVersions(ctx context.Context, w io.Writer, device int64, n
 	return nil
 }
 
-// DiffUnsaved writes what differs between startup (−) and running (+), as the
-// last good capture read them.
-func (b *Backups) DiffUnsaved(ctx context.Context, w io.Writer, device int64) error {
+// lastGood reads the last good capture of a device, with the name of the device
+// and the rules of the platform that it was then.
+func (b *Backups) lastGood(ctx context.Context, device int64) (name string, c Capture, rules rules, err error) {
 	ground, err := b.store.BackupGround(ctx, device)
 	if err != nil {
-		return fmt.Errorf("read what stands: %w", err)
+		return "", c, nil, fmt.Errorf("read what stands: %w", err)
 	}
-	name := b.nameOf(ctx, device)
+	name = b.nameOf(ctx, device)
 	if ground.LastGood == 0 {
-		return fmt.Errorf("%s has no good backup yet. Take one: muster backup %s: %w", name, name, ErrNotStored)
+		return name, c, nil, fmt.Errorf("%s has no good backup yet. Take one: muster backup %s: %w", name, name, ErrNotStored)
 	}
-	c, err := b.store.CaptureTexts(ctx, ground.LastGood)
-	if err != nil {
-		return fmt.Errorf("read the newest capture: %w", err)
+	if c, err = b.store.CaptureTexts(ctx, ground.LastGood); err != nil {
+		return name, c, nil, fmt.Errorf("read the newest capture: %w", err)
 	}
 	rules, ok := b.rules(c.Platform)
 	if !ok {
-		return fmt.Errorf("%s: platform %q has no definition any more; bring its file back (muster platform list)", name, c.Platform)
+		return name, c, nil, fmt.Errorf("%s: platform %q has no definition any more; bring its file back (muster platform list)", name, c.Platform)
+	}
+	return name, c, rules, nil
+}
+
+// DiffUnsaved writes what differs between startup (−) and running (+), as the
+// last good capture read them.
+func (b *Backups) DiffUnsaved(ctx context.Context, w io.Writer, device int64) error {
+	name, c, rules, err := b.lastGood(ctx, device)
+	if err != nil {
+		return err
 	}
 	running, startup := savedTexts(c.Texts)
 	d, known := savedForms(rules, b.key, running, startup)
@@ -301,21 +310,9 @@ func (b *Backups) DiffUnsaved(ctx context.Context, w io.Writer, device int64) er
 // WritePending writes what the last good capture read of changes that wait for a
 // commit or its confirmation, redacted.
 func (b *Backups) WritePending(ctx context.Context, w io.Writer, device int64) error {
-	ground, err := b.store.BackupGround(ctx, device)
+	name, c, rules, err := b.lastGood(ctx, device)
 	if err != nil {
-		return fmt.Errorf("read what stands: %w", err)
-	}
-	name := b.nameOf(ctx, device)
-	if ground.LastGood == 0 {
-		return fmt.Errorf("%s has no good backup yet. Take one: muster backup %s: %w", name, name, ErrNotStored)
-	}
-	c, err := b.store.CaptureTexts(ctx, ground.LastGood)
-	if err != nil {
-		return fmt.Errorf("read the newest capture: %w", err)
-	}
-	rules, ok := b.rules(c.Platform)
-	if !ok {
-		return fmt.Errorf("%s: platform %q has no definition any more; bring its file back (muster platform list)", name, c.Platform)
+		return err
 	}
 	texts, shown := c.read(), false
 	for _, part := range rules.WaitingParts() {

@@ -90,13 +90,12 @@ func ReadRecord(file string) (Record, error) {
 }
 
 // Play holds a recorded dialogue against a definition, as a backup would, and
-// says what it came to.
+// says what it came to. A command that was sent more than once is answered in the
+// order of the record: two readings of a text need not be alike.
 func (r Record) Play(d *platform.Definition) ([]string, error) {
-	answers := map[string]string{}
+	answers := map[string][]string{}
 	for _, s := range r.Said {
-		if _, known := answers[s.Command]; !known {
-			answers[s.Command] = s.Answer
-		}
+		answers[s.Command] = append(answers[s.Command], s.Answer)
 	}
 	texts := map[string][]byte{}
 	var said []string
@@ -110,10 +109,14 @@ func (r Record) Play(d *platform.Definition) ([]string, error) {
 			if p.Via == platform.ViaFile {
 				command = "sftp " + command
 			}
-			answer, ok := answers[command]
-			switch why := d.Dialogue().Errors.Refusal([]byte(answer)); {
-			case !ok:
+			left := answers[command]
+			if len(left) == 0 {
 				said = append(said, fmt.Sprintf("%s: %q is not in the record", reading.Name, command))
+				continue
+			}
+			answer := left[0]
+			answers[command] = left[1:]
+			switch why := d.Dialogue().Errors.Refusal([]byte(answer)); {
 			case why != "":
 				said = append(said, fmt.Sprintf("%s: the device refused %q: %s", reading.Name, command, why))
 			default:
