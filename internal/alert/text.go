@@ -25,11 +25,19 @@ func (x *pass) describe(a *Alert) string {
 		since   = " since " + x.clock(a.Since)
 		on      = " (seen " + x.clock(a.Since) + ")"
 	)
+	// unless is the advice where what was seen does not name its command already.
+	unless := func(named, do string) string {
+		if strings.Contains(seen(a), named) {
+			return ""
+		}
+		return do
+	}
 	switch a.Kind {
 	case Unreachable, CollectorIsolated:
 		return x.describeReach(a)
 	case LoginRejected:
-		return say(who+" rejects our login"+since, seen(a), "Mend the account or its secret, then: muster device retry "+dev)
+		return say(who+" rejects our login"+since, seen(a),
+			unless("device retry", "Mend the account or its secret, then: muster device retry "+dev))
 	case CredentialStopped:
 		by := ""
 		if who != "" {
@@ -38,19 +46,13 @@ func (x *pass) describe(a *Alert) string {
 		return say("credential "+subject+" is stopped"+since+", before it locks the account", by,
 			"Mend the account or set the secret (muster secret set), then: muster secret retry "+subject)
 	case HostKeyChanged:
-		do := "Compare the fingerprint at the device, then: muster device accept-key " + dev + ", or muster device replace " + dev
-		if strings.Contains(seen(a), "accept-key") {
-			do = "" // the session that saw it has said so
-		}
-		return say(who+" shows another host key"+since+"; no password was sent", seen(a), do)
+		return say(who+" shows another host key"+since+"; no password was sent", seen(a),
+			unless("accept-key", "Compare the fingerprint at the device, then: muster device accept-key "+dev+", or muster device replace "+dev))
 	case BackupFailed:
 		return say(who+" could not be backed up"+since+nights(a), seen(a), "See every step: muster doctor "+dev)
 	case Quarantined:
-		do := "Look at it: muster config show " + dev + " --quarantined; then muster config accept or discard " + dev
-		if strings.Contains(seen(a), "--quarantined") {
-			do = "" // the backup has said it
-		}
-		return say(who+plural(one, " sent a configuration that cannot be trusted", " sent configurations that cannot be trusted")+on, seen(a), do)
+		return say(who+plural(one, " sent a configuration that cannot be trusted", " sent configurations that cannot be trusted")+on, seen(a),
+			unless("--quarantined", "Look at it: muster config show "+dev+" --quarantined; then muster config accept or discard "+dev))
 	case BackupOverdue:
 		return say(who+plural(one, " was", " were")+" not backed up"+since, "", "See why: muster status, muster doctor "+dev)
 	case Changed:

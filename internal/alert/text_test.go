@@ -69,6 +69,11 @@ func TestMessagesSayWhoWhatSinceWhenAndWhatToDo(t *testing.T) {
 	play("login-rejected",
 		func() evs { return evs{s.on(1, inventory.EventLoginRejected, map[string]string{"credential": "noc"})} },
 		func() evs { return evs{s.on(1, inventory.EventLoginAccepted, nil)} })
+	play("login-rejected, seen by a backup that says what to do",
+		func() evs {
+			return evs{one(backup.Failed, collector.ErrLoginRejected, collector.StepLogin, "d1 (192.0.2.1:22) at login: login rejected. Store the right password of credential noc (muster secret set), then run muster device retry d1")}
+		},
+		func() evs { return s.good(1) })
 	play("credential-stopped",
 		func() evs { return evs{stopped} },
 		func() evs { return evs{works} })
@@ -88,6 +93,11 @@ func TestMessagesSayWhoWhatSinceWhenAndWhatToDo(t *testing.T) {
 	play("quarantined",
 		func() evs {
 			return evs{one(backup.Quarantined, collector.ErrProofMissing, collector.StepJudge, "d1: the last line is not end")}
+		},
+		func() evs { return s.good(1) })
+	play("quarantined, seen by a backup that says what to do",
+		func() evs {
+			return evs{one(backup.Quarantined, collector.ErrProofMissing, collector.StepJudge, "d1: the last line is not end. Look at it with muster config show d1 --quarantined, then muster config accept d1")}
 		},
 		func() evs { return s.good(1) })
 	play("changed",
