@@ -32,6 +32,8 @@ var allowedCommands = compileWhole(
 	`export config to console`,           // Fireware: prints it; to anything else, it sends it away
 	`uci export`,                         // OpenWrt; without a package: all of them
 	`info flat from (?:running|startup)`, // SR Linux; what else follows "info" may write a file
+	`admin show configuration(?: bof)?`,  // SR OS, model-driven; what else follows admin saves or reboots
+	`config -g config`,                   // Opengear: gets a branch; -s, -d, -r and the others write
 
 	// The terminal of this session; each is forgotten at its end.
 	`terminal (?:length|width) \d{1,5}`,
@@ -53,6 +55,7 @@ var allowedCommands = compileWhole(
 	`no cli session paging enable`, // Onyx
 	`set session more off`,         // SAOS 10
 	`environment no more`,
+	`environment more false`, // SR OS, model-driven
 
 	// Into another context of the device and back, for this session only.
 	`changeto (?:system|context [\w.-]{1,64})`, // ASA
@@ -73,6 +76,7 @@ var verbatim = map[string]bool{
 	`tmsh -q -c "cd /; list recursive"`:  true, // F5: "cd" goes to the folder of all partitions, for this process only
 	`copy running-configuration display`: true, // Siklu: prints it; to and from anything else it writes
 	`sort /tmp/system.cfg`:               true, // airOS, whose lines change their order; of options, -o writes
+	`showconfig`:                         true, // AsyncOS: prints it; saveconfig, loadconfig and mailconfig are other commands
 }
 
 // filters are what a reading command may be piped into: they write nothing and
@@ -80,7 +84,7 @@ var verbatim = map[string]bool{
 var filters = compileWhole(
 	` ?(?:no-more|nomore|count) ?`,
 	` ?(?:include|exclude|begin|section|match|except|grep) (?:-[ivn] )?[^-].*`,
-	` ?display (?:set|omit|inheritance|xml|json) ?`,
+	` ?display (?:set|omit|inheritance|xml|json|commands) ?`,
 )
 
 var (

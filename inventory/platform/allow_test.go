@@ -70,6 +70,12 @@ uci export
 copy running-configuration display
 sort /tmp/system.cfg
 info flat from startup
+admin show configuration
+admin show configuration bof
+environment more false
+show config | display commands
+config -g config
+showconfig
 get config
 get config saved
 show running config
@@ -136,6 +142,10 @@ func TestChangingCommandsAreRefused(t *testing.T) {
 		"sort", "sort /etc/shadow", "sort /etc/passwd", "sort -o /tmp/x /tmp/system.cfg", "sort /tmp/system.cfg -o /tmp/system.cfg", "sort /tmp/system.cfg > /tmp/x", "sort /tmp/system.cfg; reboot", "sort  /tmp/system.cfg", "sort /tmp/system.cfg ",
 		"no cli pager", "no cli pager session x", "no cli session paging", "cli session paging enable", "set session more on", "set session more off x", "set session",
 		"nv config apply", "nv config save", "nv config show --rev 1 apply", "nv config diff", "nv set system hostname x", "nv show", "export config to tftp://192.0.2.1/x", "export config to console x", "info flat from running \u003e x", "info from running", "uci export network", "uci commit", "uci import", "info flat from running | as json", "get config tftp 192.0.2.1", "get config x", "show running config x", "show running config | tee x",
+		"admin show configuration | no-more", "admin show configuration > cf3:\\x", "admin show", "admin show configuration x", "admin save", "admin reboot now", "admin show configuration bof; admin save", "environment more true", "environment more false x", "environment", "info", "edit-config", "configure global",
+		"config -g", "config -g config.users", "config -s config.x=y", "config -d config.x", "config -r all", "config -a", "config -g config -s config.x=y", "config -g config > /tmp/x", "config", "config export x", "config -g config; reboot",
+		"showconfig x", "showconfig\n2", "showconfig > x", "showconfig | tee x", "saveconfig", "loadconfig", "mailconfig a@example.net", "resetconfig", "commit", "showconfigs",
+		"show config | display commands | save x", "show config | display commands x", "set -f cli-config cli-columns 65535",
 		"disable clipaging", "disable clipaging session x", "disable ports 1", "disable ssh2", "enable clipaging", "enable ports 1", "enable 15 0", "enable secret x", "cli -c 'request system reboot'", "showrun", "shower on",
 	} {
 		if Allowed(c) {

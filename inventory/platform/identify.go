@@ -232,15 +232,16 @@ func (s *Set) proofCommands() []string {
 	return out
 }
 
-// proved looks for a definition whose proof is a line of the answer.
+// proved looks for a definition whose proof is a line of the answer, and that has
+// no line of a sibling's.
 func (s *Set) proved(command string, answer []byte) Match {
 	lines := splitLines(answer)
+	holds := func(re *regexp.Regexp) bool {
+		return re != nil && slices.ContainsFunc(lines, func(l line) bool { return re.Match(l.of(answer)) })
+	}
 	for _, d := range s.all {
 		for _, id := range d.r().identify {
-			if id.command == command && id.proof != nil && slices.ContainsFunc(lines, func(l line) bool {
-				b := l.of(answer)
-				return id.proof.Match(b) && (id.notDescr == nil || !id.notDescr.Match(b))
-			}) {
+			if id.command == command && holds(id.proof) && !holds(id.notDescr) {
 				return Match{Platform: d, Certain: true, Reason: fmt.Sprintf("the answer to %q", command)}
 			}
 		}

@@ -29,7 +29,7 @@ type rules struct {
 type identity struct {
 	objectID string         // dotted prefix of whole numbers, without a final dot
 	descr    *regexp.Regexp // of sysDescr
-	notDescr *regexp.Regexp // sysDescr (or line of the proof) of a sibling that the others fit as well
+	notDescr *regexp.Regexp // sysDescr (or a line of the proof's answer) of a sibling that the others fit as well
 	oid      string         // a further scalar …
 	value    *regexp.Regexp // … and what it has to say
 	command  string         // proof over SSH …
