@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"math/bits"
 	"sync"
@@ -110,8 +111,14 @@ func compress(dict, text []byte) ([]byte, error) {
 		return nil, fmt.Errorf("compress: %w", err)
 	}
 	defer pool.Put(e)
-	return e.EncodeAll(text, nil), nil
+	scratch, _ := scratches.Get().([]byte)
+	scratch = e.EncodeAll(text, scratch[:0])
+	defer scratches.Put(scratch) //nolint:staticcheck // a slice's header is small beside a text
+	return bytes.Clone(scratch), nil
 }
+
+// scratches are for frames while they grow: most are far smaller than their text.
+var scratches sync.Pool
 
 // encoders are for texts that fit the small window, without and with a
 // dictionary: one kind cannot become the other for nothing.

@@ -3,6 +3,7 @@ package schedule
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // ItemKind says what an Item tells.
@@ -22,6 +23,9 @@ type Item struct {
 	Run  *Run     `json:"run,omitempty"`
 	Task *Task    `json:"task,omitempty"`
 }
+
+// pace is how long news of a run gather before they are told.
+const pace = 20 * time.Millisecond
 
 // pageSize is how many ended tasks are read from the store at a time.
 const pageSize = 200
@@ -114,10 +118,16 @@ func (w *watcher) next(ctx context.Context, yield func(Item, error) bool) (more 
 	}
 	select {
 	case <-news:
-		return true, nil
 	case <-ctx.Done():
 		return false, context.Cause(ctx)
 	}
+	select { // hundreds of tasks that run at a time make news all the while
+	case <-time.After(pace):
+	case <-w.l.ended:
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	return true, nil
 }
 
 // look takes the run and its running tasks as they stand, and the channel that

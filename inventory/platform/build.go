@@ -49,7 +49,10 @@ func (d *decoder) build(n node, origin string) *Definition {
 	if len(d.faults) > before {
 		return nil
 	}
-	r.gatherMessages()
+	if !r.gather() {
+		d.fault(n, "more than %d rules in errors, volatile, syntax.texts and unsaved.unknown together", maxRules)
+		return nil
+	}
 	def.Revision = revision(n)
 	return def
 }
@@ -218,9 +221,6 @@ func (d *decoder) cli(n, top node, def *Definition) {
 		c.busy = d.patterns(e.get("busy"), "errors.busy", line)
 		c.noise = d.patterns(e.get("noise"), "errors.noise", line)
 	}
-	if len(c.command)+len(c.denied)+len(c.busy) >= maxRules {
-		d.fault(n.get("errors"), "more than %d patterns", maxRules-1)
-	}
 	c.noEcho = d.truth(n.get("no_echo"), "no_echo")
 	c.execOnly = d.truth(n.get("exec_only"), "exec_only")
 	c.exit = d.command(n.get("exit"), "exit")
@@ -235,6 +235,7 @@ func (d *decoder) cli(n, top node, def *Definition) {
 
 // gatherMessages puts together what an answer must not hold.
 func (r *rules) gatherMessages() {
+	r.messages = nil
 	add := func(kind messageKind, patterns ...*regexp.Regexp) {
 		for _, re := range patterns {
 			if re != nil {
@@ -246,11 +247,6 @@ func (r *rules) gatherMessages() {
 	add(messageDenied, r.cli.denied...)
 	add(messageError, r.cli.command...)
 	add(messageError, r.cli.busy...)
-	all := make([]*regexp.Regexp, len(r.messages))
-	for i, m := range r.messages {
-		all[i] = m.match
-	}
-	r.messageIndex = indexOf(all)
 }
 
 // answerRE is what a definition may answer to a question: nothing by which a

@@ -3,7 +3,6 @@ package platform
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
 	"strings"
 )
 
@@ -56,6 +55,10 @@ func (d *decoder) syntax(n node) syntaxRules {
 		}
 	} else if len(b) > 0 {
 		d.fault(n.get("block_comment"), "block_comment has to be two marks, the opening and the closing one")
+	}
+	if len(d.list(n.get("texts"))) > maxRules/4 {
+		d.fault(n.get("texts"), "more than %d free texts", maxRules/4)
+		return s
 	}
 	for _, it := range d.list(n.get("texts")) {
 		if !d.keys(it, "texts", "start", "end", "why") {
@@ -231,10 +234,6 @@ func (d *decoder) rights(n node, def *Definition) {
 }
 
 func (d *decoder) volatile(n node, r *rules) {
-	if len(d.list(n)) > maxRules {
-		d.fault(n, "more than %d rules", maxRules)
-		return
-	}
 	for _, it := range d.list(n) {
 		if !d.keys(it, "volatile", "match", "until", "under", "with", "fact", "keep", "why") {
 			continue
@@ -259,7 +258,6 @@ func (d *decoder) volatile(n node, r *rules) {
 		if (v.fact == "") != (it.get("keep").kind == isNothing) {
 			d.fault(it, "fact and keep belong together")
 		}
-		r.volatileIndex.add(len(r.volatile), literalsOf(v.match.String()))
 		r.volatile = append(r.volatile, v)
 	}
 }
@@ -327,8 +325,6 @@ func (d *decoder) unsaved(n node, def *Definition) {
 		unknown:  d.patterns(n.get("unknown"), "unsaved.unknown", demand{start: true, groups: 0}),
 		lastLine: d.pattern(n.get("last_line"), "unsaved.last_line", demand{start: true, end: true, groups: 0}),
 	}
-	cli := &def.rules.cli
-	u.mute = newPatternSet(slices.Concat(u.unknown, cli.command, cli.denied, cli.busy)...)
 	u.put()
 	def.rules.unsaved = u
 }

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -230,8 +231,8 @@ func (s *factSource) line(text []byte) string {
 	if s.match == nil {
 		return ""
 	}
-	for _, l := range splitLines(text) {
-		if v := s.take(string(l.of(text))); v != "" {
+	for l := range bytes.Lines(text) {
+		if v := s.take(string(bytes.TrimSuffix(l, []byte{'\n'}))); v != "" {
 			return v
 		}
 	}

@@ -118,12 +118,13 @@ func (j *judgement) tail(part string) string {
 const headLines = 10
 
 func (j *judgement) part(p Part, c completeRules, text []byte, lastSize int) error {
-	lines := j.r.syntax.lines(text)
+	look := j.d.look(text)
+	lines := look.lines
 	if len(bytes.TrimSpace(text)) == 0 {
 		return j.fail(p.Name, collector.ErrProofMissing, "it is empty")
 	}
 	for _, check := range []func() error{
-		func() error { return j.noMessages(p.Name, text, lines) },
+		func() error { return j.noMessages(p.Name, look) },
 		func() error { return j.ends(p.Name, c, text, lines) },
 		func() error { return j.counted(p.Name, c, text, lines) },
 		func() error { return j.balanced(p.Name, c, text, lines) },
@@ -148,16 +149,12 @@ func (j *judgement) part(p Part, c completeRules, text []byte, lastSize int) err
 
 // noMessages refuses a text with an error message or a pager in it, whatever its
 // last line says. Free text (banners) may hold both.
-func (j *judgement) noMessages(part string, text []byte, lines []line) error {
-	candidates := j.r.messageIndex.candidates(text, lines)
-	for i := range candidates {
-		if lines[i].inside || candidates[i].empty() {
-			continue
-		}
+func (j *judgement) noMessages(part string, l *look) error {
+	for i := range l.may {
 		var err error
-		candidates[i].each(func(n int) bool {
+		l.each(i, j.r.statements.messages, j.r.statements.unknown, func(n int) bool {
 			m := &j.r.messages[n]
-			if !m.match.Match(lines[i].of(text)) {
+			if !m.match.Match(l.lines[i].of(l.text)) {
 				return true
 			}
 			switch m.kind {

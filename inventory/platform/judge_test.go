@@ -93,13 +93,13 @@ func TestEveryProofCatchesSomething(t *testing.T) {
 				"contexts":  func(_ *rules, c *completeRules) { c.contexts = nil },
 				"answered":  func(_ *rules, c *completeRules) { c.answered = nil },
 				"outline":   func(_ *rules, c *completeRules) { c.outline = nil },
-				"texts":     func(r *rules, _ *completeRules) { r.syntax.texts = freeTexts{} },
+				"texts":     func(r *rules, _ *completeRules) { r.syntax.texts = freeTexts{}; r.gather() },
 				"quotes":    func(r *rules, _ *completeRules) { r.syntax.quote = 0 },
 				"comments":  func(r *rules, _ *completeRules) { r.syntax.comments, r.syntax.blockComments = nil, [2]string{} },
-				"pager":     func(r *rules, _ *completeRules) { r.cli.pager, r.messages = nil, nil; r.gatherMessages() },
-				"denied":    func(r *rules, _ *completeRules) { r.cli.denied, r.messages = nil, nil; r.gatherMessages() },
-				"command":   func(r *rules, _ *completeRules) { r.cli.command, r.messages = nil, nil; r.gatherMessages() },
-				"busy":      func(r *rules, _ *completeRules) { r.cli.busy, r.messages = nil, nil; r.gatherMessages() },
+				"pager":     func(r *rules, _ *completeRules) { r.cli.pager = nil; r.gather() },
+				"denied":    func(r *rules, _ *completeRules) { r.cli.denied = nil; r.gather() },
+				"command":   func(r *rules, _ *completeRules) { r.cli.command = nil; r.gather() },
+				"busy":      func(r *rules, _ *completeRules) { r.cli.busy = nil; r.gather() },
 			}
 			for i := range c.sections {
 				without[fmt.Sprintf("sections[%d]", i)] = func(_ *rules, c *completeRules) { c.sections = slices.Delete(slices.Clone(c.sections), i, i+1) }
@@ -150,7 +150,7 @@ func TestEveryProofCatchesSomething(t *testing.T) {
 func given(r, was *rules, c *completeRules, cWas completeRules) bool {
 	a, b := *r, *was
 	for _, x := range []*rules{&a, &b} { // made from the others
-		x.messageIndex, x.syntax.texts.index = index{}, index{}
+		x.statements, x.syntax.texts.index = statements{}, index{}
 	}
 	return fmt.Sprintf("%v %v", a, *c) != fmt.Sprintf("%v %v", b, cWas)
 }

@@ -122,7 +122,7 @@ func literalsOf(pattern string) []string {
 }
 
 // maxRules is how many rules an index can tell apart.
-const maxRules = 128
+const maxRules = 256
 
 // ruleSet is a set of rule numbers below maxRules.
 type ruleSet [maxRules / 64]uint64
@@ -135,7 +135,7 @@ func (s *ruleSet) join(o *ruleSet) {
 	}
 }
 
-func (s *ruleSet) empty() bool { return s[0]|s[1] == 0 }
+func (s *ruleSet) empty() bool { return *s == ruleSet{} }
 
 // each calls do for every rule of the set, in order, until it returns false.
 func (s *ruleSet) each(do func(rule int) bool) {

@@ -9,24 +9,31 @@ import (
 // Normal is raw without what changes by itself (the volatile rules). The result
 // is what a change is judged by; raw stays as it is.
 func (d *Definition) Normal(raw []byte) []byte {
-	r := d.r()
-	if len(r.volatile) == 0 || len(raw) == 0 {
+	if len(d.r().volatile) == 0 || len(raw) == 0 {
 		return raw
 	}
-	v := r.volatileIn(raw)
-	if len(v.cuts) == 0 {
-		return raw
+	l := d.look(raw)
+	if l.normal == nil {
+		l.normal = without(raw, l.volatileFinds(d.r()).cuts)
 	}
-	out := make([]byte, 0, len(raw))
+	return l.normal
+}
+
+// without is text without the cuts.
+func without(text []byte, cuts []span) []byte {
+	if len(cuts) == 0 {
+		return text
+	}
+	out := make([]byte, 0, len(text))
 	at := 0
-	for _, c := range v.cuts {
+	for _, c := range cuts {
 		if c.end <= at {
 			continue
 		}
-		out = append(out, raw[at:max(at, c.start)]...)
+		out = append(out, text[at:max(at, c.start)]...)
 		at = c.end
 	}
-	return append(out, raw[at:]...)
+	return append(out, text[at:]...)
 }
 
 // FactChanged is the fact in which a text says itself when it was changed last, and
@@ -36,11 +43,10 @@ const FactChanged = "changed"
 // Volatile tells facts kept aside from the ignored lines, such as who changed
 // the configuration last. (Name → value.)
 func (d *Definition) Volatile(raw []byte) []Fact {
-	r := d.r()
-	if len(r.volatile) == 0 || len(raw) == 0 {
+	if len(d.r().volatile) == 0 || len(raw) == 0 {
 		return nil
 	}
-	return r.volatileIn(raw).facts
+	return d.look(raw).volatileFinds(d.r()).facts
 }
 
 // span is a piece of a text, from start up to end.
@@ -51,25 +57,24 @@ type volatileFinds struct {
 	facts []Fact
 }
 
-// volatileIn finds what the volatile rules take out of text. What stands inside
+// volatileFinds is what the volatile rules of r take out of a text. What stands inside
 // a quoted value or free text is left alone: a banner may say anything.
-func (r *rules) volatileIn(text []byte) volatileFinds {
-	lines := r.syntax.lines(text)
-	f := volatileFinder{r: r, text: text, lines: lines}
-	candidates := r.volatileIndex.candidates(text, lines)
-	for i := 0; i < len(candidates); i++ {
-		if lines[i].inside || candidates[i].empty() {
-			continue
-		}
+func (l *look) volatileFinds(r *rules) *volatileFinds {
+	if l.volatile != nil {
+		return l.volatile
+	}
+	f := volatileFinder{r: r, text: l.text, lines: l.lines}
+	for i := 0; i < len(l.may); i++ {
 		last := i
-		candidates[i].each(func(n int) bool {
+		l.each(i, r.statements.volatile, r.statements.messages, func(n int) bool {
 			var goOn bool
 			last, goOn = f.try(n, i)
 			return goOn
 		})
 		i = last
 	}
-	return f.volatileFinds
+	l.volatile = &f.volatileFinds
+	return l.volatile
 }
 
 // volatileFinder is one pass over one text.

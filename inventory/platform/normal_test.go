@@ -129,13 +129,8 @@ func TestLastChangeIsKeptAsFact(t *testing.T) {
 // withoutVolatile is r without one of its volatile rules.
 func (r *rules) withoutVolatile(i int) *rules {
 	fewer := *r
-	fewer.volatile, fewer.volatileIndex = nil, index{}
-	for k, v := range r.volatile {
-		if k != i {
-			fewer.volatileIndex.add(len(fewer.volatile), literalsOf(v.match.String()))
-			fewer.volatile = append(fewer.volatile, v)
-		}
-	}
+	fewer.volatile = slices.Delete(slices.Clone(r.volatile), i, i+1)
+	fewer.gather()
 	return &fewer
 }
 

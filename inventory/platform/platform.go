@@ -90,6 +90,7 @@ type Definition struct {
 	Origin string
 
 	rules *rules
+	looks map[*byte]*look // by the first byte of the text; nil: nothing is remembered
 }
 
 // HasParts reports whether there is something to back up: such platforms are

@@ -19,10 +19,9 @@ type rules struct {
 	unsaved  *unsavedRules // nil: the platform keeps no startup of its own
 	pending  []pendingRule
 
-	volatileIndex index // of volatile
-	secretIndex   index // of secrets, and of the generic scanner behind them
-	messageIndex  index // of messages
-	messages      []message
+	secretIndex index // of secrets, and of the generic scanner behind them
+	messages    []message
+	statements  statements // index of all that is looked for in a text as it was read
 }
 
 // identity is one way to recognise the platform: all that it names has to hold.
@@ -238,8 +237,7 @@ type unsavedRules struct {
 	running  evenRules
 	startup  evenRules
 	both     evenRules
-	unknown  []*regexp.Regexp // a stored text with such a line tells nothing
-	mute     patternSet       // unknown, and the messages that say the same
+	unknown  []*regexp.Regexp // a stored text with such a line, or with a message, tells nothing
 	lastLine *regexp.Regexp   // of a stored text that is whole
 
 	ofRunning, ofStartup evening // of running and startup, each with both

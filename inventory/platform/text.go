@@ -39,7 +39,13 @@ func splitLines(text []byte) []line {
 // lines cuts text and marks what stands inside of something.
 func (s *syntaxRules) lines(text []byte) []line {
 	lines := splitLines(text)
-	begins := s.texts.index.candidates(text, lines)
+	s.mark(text, lines, s.texts.index.candidates(text, lines))
+	return lines
+}
+
+// mark notes of each line whether it is inside of something. begins has for each
+// line the free texts that may begin there, under the numbers of the first rules.
+func (s *syntaxRules) mark(text []byte, lines []line, begins []ruleSet) {
 	var (
 		quoted, comment bool
 		free            *freeText
@@ -68,13 +74,15 @@ func (s *syntaxRules) lines(text []byte) []line {
 			l.open, quoted = true, false
 		}
 	}
-	return lines
 }
 
 // at tells whether free text of the set may begins at the line b, by which
 // delimiter it ends, and whether it is still open at the end of the line.
 func (t *freeTexts) at(b []byte, may *ruleSet) (found *freeText, delim []byte, open bool) {
 	may.each(func(n int) bool {
+		if n >= len(t.list) {
+			return false
+		}
 		f := &t.list[n]
 		m := f.start.FindSubmatchIndex(b)
 		if m == nil {

@@ -1,0 +1,108 @@
+package platform
+
+// A capture asks the rules of the same text many times over: whether it is whole,
+// what of it is volatile, what its startup config says. Fixed text of all those
+// rules is therefore looked for in one pass, and a definition that serves one
+// capture remembers what it saw.
+
+// look is a text with its lines, and for each line the rules that may match it.
+type look struct {
+	text     []byte
+	lines    []line
+	may      []ruleSet      // nil: none anywhere
+	volatile *volatileFinds // nil: nobody asked yet
+	normal   []byte         // likewise
+}
+
+// statements are the lists of rules that are held against the lines of a text as
+// it was read, one behind the other in one index.
+type statements struct {
+	index                       index
+	volatile, messages, unknown int // where each list begins; those of free text come first
+}
+
+// gather puts together what answers must not hold, and the index of all that is
+// looked for in a text. It reports whether an index can tell that many apart.
+func (r *rules) gather() bool {
+	r.gatherMessages()
+	s := &r.statements
+	*s = statements{}
+	n := len(r.syntax.texts.list) + len(r.volatile) + len(r.messages)
+	if r.unsaved != nil {
+		n += len(r.unsaved.unknown)
+	}
+	if n > maxRules {
+		return false
+	}
+	n = 0
+	add := func(pattern string) {
+		words := literalsOf(pattern)
+		if words == nil {
+			words = []string{""} // tried on every line
+		}
+		s.index.add(n, words)
+		n++
+	}
+	for _, f := range r.syntax.texts.list {
+		add(f.start.String())
+	}
+	s.volatile = n
+	for i := range r.volatile {
+		add(r.volatile[i].match.String())
+	}
+	s.messages = n
+	for _, m := range r.messages {
+		add(m.match.String())
+	}
+	s.unknown = n
+	if r.unsaved != nil {
+		for _, re := range r.unsaved.unknown {
+			add(re.String())
+		}
+	}
+	return true
+}
+
+// ForCapture is d for the texts of one capture: it remembers what it saw in them,
+// so none may be changed meanwhile. It serves one goroutine.
+func (d *Definition) ForCapture() *Definition {
+	c := *d
+	c.looks = map[*byte]*look{}
+	return &c
+}
+
+// look walks over a text once.
+func (d *Definition) look(text []byte) *look {
+	if len(text) == 0 {
+		return d.r().look(text)
+	}
+	if l := d.looks[&text[0]]; l != nil && len(l.text) == len(text) {
+		return l
+	}
+	l := d.r().look(text)
+	if d.looks != nil {
+		d.looks[&text[0]] = l
+	}
+	return l
+}
+
+func (r *rules) look(text []byte) *look {
+	l := &look{text: text, lines: splitLines(text)}
+	l.may = r.statements.index.candidates(text, l.lines)
+	r.syntax.mark(text, l.lines, l.may)
+	return l
+}
+
+// each calls do for the rules of a list, which begins at from and ends before to,
+// that may match line i, until it returns false.
+func (l *look) each(i, from, to int, do func(n int) bool) {
+	if l.may == nil || l.lines[i].inside {
+		return
+	}
+	l.may[i].each(func(n int) bool {
+		if n < from {
+			return true
+		}
+		return n < to && do(n-from)
+	})
+}
