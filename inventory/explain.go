@@ -242,10 +242,10 @@ func (x *explanation) heard(ctx context.Context, c collector.Credential, lk look
 		x.say("platform", "yes", "", "%s, by %s", m.Platform.Name, m.Reason)
 		x.dev.Platform = m.Platform.Name
 	case m.Platform != nil:
-		x.say("platform", "info", "", "%s is a guess by %s; a proof over SSH has to tell", m.Platform.Name, m.Reason)
+		x.say("platform", "info", "", "%s is a guess by %s; a proof over %s has to tell", m.Platform.Name, m.Reason, x.protocol())
 		x.dev.Platform = first(x.dev.Platform, m.Platform.Name)
 	default:
-		x.say("platform", "info", "", "SNMP does not tell: %s; a proof over SSH has to", m.Reason)
+		x.say("platform", "info", "", "SNMP does not tell: %s; a proof over %s has to", m.Reason, x.protocol())
 	}
 	if def, ok := x.d.known().ByName(x.dev.Platform); ok && !x.dev.ManagedGiven {
 		x.dev.Managed = x.dev.AddedByPerson || def.HasParts()
@@ -304,6 +304,7 @@ func (x *explanation) saySSH(ctx context.Context, match platform.Match) {
 		x.say("verdict", "no", "", "it is inventory and nothing else: %s has nothing to back up, so no session is opened", def.Name)
 		return
 	}
+	x.sayWayIn(dev, sc)
 	creds, _, snmpKind := x.n.credentialsFor(ctx, dev)
 	may, bound, why := passwordsMay(dev, sc, x.keys, snmpKind, creds)
 	policy := first(sc.PasswordsTo, ToIdentified)
@@ -341,6 +342,26 @@ func (x *explanation) saySSH(ctx context.Context, match platform.Match) {
 		}
 		x.say("verdict", "yes", "", "a session to %s would be opened with %s, to %s", sshAddr(dev, sc), strings.Join(names, ", then "), then)
 	}
+}
+
+// sayWayIn says how a session would go there, where that is not plainly by SSH.
+func (x *explanation) sayWayIn(dev Device, sc Scope) {
+	through := ""
+	if j := x.n.jumpOf(dev); j.Host != "" {
+		through = ", through jump host " + j.Host
+	}
+	port := sshAddr(dev, sc).Port()
+	switch {
+	case sc.TelnetPort != 0:
+		x.say("way in", "info", "", "Telnet on TCP port %d%s, and never SSH, since scope %s says telnet: passwords and configurations travel in clear, and nothing proves who answers", port, through, sc.Name)
+	case through != "":
+		x.say("way in", "info", "", "SSH on TCP port %d%s", port, through)
+	}
+}
+
+// protocol is how a session goes to the address.
+func (x *explanation) protocol() string {
+	return collector.Target{Telnet: x.scope.TelnetPort != 0}.Protocol()
 }
 
 // because says why passwords may go to a device.
@@ -397,6 +418,10 @@ func (x *explanation) sayLogins(ctx context.Context, dev Device, list []collecto
 
 // sayKeys says how the host key would be judged.
 func (x *explanation) sayKeys(dev Device, sc Scope) {
+	if sc.TelnetPort != 0 {
+		x.say("host key", "info", "", "Telnet has none")
+		return
+	}
 	pinned, pending := 0, 0
 	for _, k := range x.keys {
 		switch k.State {

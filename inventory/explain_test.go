@@ -100,6 +100,27 @@ func TestExplainSaysWhatADiscoveryWouldDo(t *testing.T) {
 		"verdict no: muster would ask nothing there")
 }
 
+// The way in is said where it is another than SSH from here.
+func TestExplainNamesTheWayIn(t *testing.T) {
+	s := newSearch(t)
+	s.credential("noc", "secret")
+	s.agents[at1] = agentOf("cisco_iosxe", "sw1", "FOC1")
+	heads := func(of ...string) (found []string) {
+		for _, line := range s.explained(at1.String(), "") {
+			if step, _, _ := strings.Cut(line, ": "); slices.Contains(of, strings.Fields(step)[0]) {
+				found = append(found, line)
+			}
+		}
+		return found
+	}
+	s.like("SSH from here", heads("way"))
+	s.scope.Jump = JumpHost{Host: "bastion"}
+	s.like("through a jump host", heads("way"), "way in info: SSH on TCP port 22, through jump host bastion")
+	s.scope.TelnetPort = 2323
+	s.like("Telnet", heads("way", "host", "verdict"), "way in info: Telnet on TCP port 2323, through jump host bastion, and never SSH, since scope campus says telnet: passwords and configurations travel in clear",
+		"host key info: Telnet has none", "verdict yes: a session to "+at1.String()+":2323 would be opened with noc")
+}
+
 func TestExplainKnowsWhatIsKnown(t *testing.T) {
 	s := newSearch(t)
 	s.credential("noc", "secret")

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -35,6 +36,51 @@ func TestScopeSaysTelnet(t *testing.T) {
 	sc.PasswordsTo = ToAuthenticated
 	if may, _, _ := passwordsMay(dev, sc, nil, collector.KindSNMPv3, nil); !may {
 		t.Error("SNMPv3 does not authenticate a device that is read by Telnet")
+	}
+}
+
+// Behind a jump host the relic is read by Telnet, and the jump host by SSH as ever.
+func TestTelnetBehindAJumpHost(t *testing.T) {
+	b := newBench(t)
+	b.credential("ops", "right")
+	b.behind(JumpHost{})
+	b.device("bastion", nil)
+	relic := b.device("relic", nil)
+	old := b.scope
+	old.Name, old.TelnetPort, old.Jump = "old", 23, JumpHost{Host: "bastion"}
+	network := b.a.o.Network
+	b.a.o.Network = func() Network {
+		n := network()
+		n.Scopes = append(n.Scopes, old)
+		n.ScopeOf = func(addr netip.Addr) (Scope, bool) {
+			if addr == relic.Address {
+				return old, true
+			}
+			return b.scope, true
+		}
+		return n
+	}
+	var ways []string
+	note := func(t collector.Target, through string) {
+		ways = append(ways, fmt.Sprintf("%s by %s on %d%s", t.Device, t.Protocol(), t.Addr.Port(), through))
+	}
+	openJump, open := b.a.openJump, b.a.open
+	b.a.openJump = func(ctx context.Context, t collector.Target, o cli.Options) (opened, error) {
+		note(t, "")
+		return openJump(ctx, t, o)
+	}
+	b.a.open = func(ctx context.Context, t collector.Target, d cli.Dialogue, o cli.Options) (opened, error) {
+		if o.Dial != nil {
+			note(t, " through it")
+		}
+		return open(ctx, t, d, o)
+	}
+	defer b.a.Close()
+	if err := b.try(b.a.Begin(), relic); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(ways, "; "), "bastion by SSH on 22; relic by Telnet on 23 through it"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 

@@ -183,7 +183,7 @@ func (j *Jump) refused(to netip.AddrPort, err error) error {
 		// The jump host's own words for what its connect(2) said.
 		if strings.Contains(strings.ToLower(e.Message), "refused") {
 			return j.failure(to, collector.ErrRefused,
-				fmt.Sprintf("Switch SSH on at %s, or set its port: jump host %s says %s", to, name, said), err)
+				fmt.Sprintf("Switch on what should listen at %s, or set its port: jump host %s says %s", to, name, said), err)
 		}
 		return j.failure(to, collector.ErrUnreachable,
 			fmt.Sprintf("Check that %s is up and that jump host %s has a route to it, which says %s", to, name, said), err)

@@ -153,6 +153,36 @@ func TestFiftySessionsShareOneConnectionToTheJumpHost(t *testing.T) {
 	}
 }
 
+// A relic behind a jump host: Telnet inside the channel, and a channel that the jump
+// host refuses is told as for SSH.
+func TestTelnetThroughAJumpHost(t *testing.T) {
+	t.Parallel()
+	h := startJumpHost(t, nil)
+	j := h.open(t)
+	target := telnetDevice(t, func(e *telnetEnd) {
+		if e.login() {
+			e.commands(map[string]string{"show run": "hostname edge-r1\r\nend\r\n"})
+		}
+	})
+	s := mustOpen(t, target, plainDialogue(), Options{Dial: j.Dial})
+	out, err := s.Run(t.Context(), "show run")
+	if err != nil || string(out.Text) != "hostname edge-r1\nend\n" || h.seen() != 1 {
+		t.Errorf("%q, %v; the jump host saw %d connections, want 1", out.Text, err, h.seen())
+	}
+	h.hangUp()
+	_, err = s.Run(t.Context(), "show run")
+	if e := wantError(t, err, collector.StepOutput, collector.ErrClosed); !strings.Contains(e.Error(), "bastion") {
+		t.Errorf("the end of the jump host is told as %v, want it named", e)
+	}
+
+	target.Addr = netip.AddrPortFrom(target.Addr.Addr(), 1)
+	j = startJumpHost(t, nil).open(t)
+	_, err = Open(t.Context(), target, plainDialogue(), Options{Dial: j.Dial})
+	if e := wantError(t, err, collector.StepConnect, collector.ErrRefused); strings.Contains(e.Do, "SSH") {
+		t.Errorf("what is read by Telnet is to switch on SSH: %s", e.Do)
+	}
+}
+
 func TestRefusalsOfAJumpHostNameItAndTheMend(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -163,7 +193,7 @@ func TestRefusalsOfAJumpHostNameItAndTheMend(t *testing.T) {
 	}{
 		{ssh.Prohibited, "administratively prohibited: open failed", collector.ErrForwardingRefused, "Let jump host bastion forward TCP to"},
 		{ssh.UnknownChannelType, "unsupported channel type", collector.ErrForwardingRefused, "Let jump host bastion forward TCP to"},
-		{ssh.ConnectionFailed, "Connection refused", collector.ErrRefused, "Switch SSH on at"},
+		{ssh.ConnectionFailed, "Connection refused", collector.ErrRefused, "Switch on what should listen at"},
 		{ssh.ConnectionFailed, "No route to host", collector.ErrUnreachable, "that jump host bastion has a route"},
 		{ssh.ResourceShortage, "too many", collector.ErrBusy, "Allow more sessions on jump host bastion"},
 	} {

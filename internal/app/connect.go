@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"muster/internal/api"
@@ -116,10 +117,8 @@ func Serve(ctx context.Context, o Options) error {
 	hup := onHangUp()
 	defer hup.stop()
 	a.o.Say("muster serves %s with the settings of %s.", a.o.Dir, a.o.Config)
-	for _, s := range a.settings.Load().Scopes {
-		if s.Telnet != 0 {
-			a.o.Say("warning: %s", s.TelnetWarning())
-		}
+	for _, w := range telnetWarnings(nil, a.settings.Load()) {
+		a.o.Say("%s", w)
 	}
 	next, err := a.Next(ctx)
 	if err != nil {
@@ -135,11 +134,11 @@ func Serve(ctx context.Context, o Options) error {
 			a.o.Say("Stopping: what was finished is stored.")
 			return nil
 		case <-hup.c:
-			note, err := a.Reload(ctx)
+			note, warnings, err := a.reload(ctx)
 			if err != nil {
 				note = "muster: " + err.Error()
 			}
-			a.o.Say("%s", note)
+			a.o.Say("%s", strings.Join(append([]string{note}, warnings...), "\n"))
 		}
 	}
 }

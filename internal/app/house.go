@@ -142,41 +142,62 @@ func (a *App) OpenLink() (string, error) {
 	return a.gate.Link("http://" + listen), nil
 }
 
-// Reload reads settings and platform files again. Where they are faulty, what is
-// in force stays, and all faults are said.
+// Reload reads settings and platform files again, and says what whoever asked for it
+// has to know. Where they are faulty, what is in force stays, and all faults are said.
 func (a *App) Reload(ctx context.Context) (string, error) {
+	note, warnings, err := a.reload(ctx)
+	for _, w := range warnings { // on the terminal of serve too, where it runs on
+		a.o.Say("%s", w)
+	}
+	return strings.Join(append([]string{note}, warnings...), "\n"), err
+}
+
+func (a *App) reload(ctx context.Context) (note string, warnings []string, err error) {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	set, err := readSettings(a.o.Config)
 	if err != nil {
 		var faults Faults
 		if errors.As(err, &faults) {
-			return "", refuse("the settings are faulty, the old ones stay in force: %v", err)
+			return "", nil, refuse("the settings are faulty, the old ones stay in force: %v", err)
 		}
-		return "", err
+		return "", nil, err
 	}
 	defs, err := readPlatforms(a.o.Dir)
 	if err != nil {
-		return "", refuse("a platform file is faulty, the old ones stay in force: %v", err)
+		return "", nil, refuse("a platform file is faulty, the old ones stay in force: %v", err)
 	}
 	if err := a.configureAlerts(ctx, set); err != nil {
-		return "", err
+		return "", nil, err
 	}
+	before := a.settings.Load()
 	a.platforms.Store(defs)
 	a.use(set)
 	if err := a.access.Review(ctx); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if a.serving.Load() {
 		if err := a.scheduler.Set(a.entries(set)); err != nil {
-			return "", err
+			return "", nil, err
 		}
 	}
-	note := "settings are reloaded"
+	note = "settings are reloaded"
 	if listen, _ := a.listening.Load().(string); listen != "" && listen != set.Web.Listen {
 		note += "; the pages stay on " + listen + " until muster serve starts again"
 	}
-	return note, nil
+	return note, telnetWarnings(before, set), nil
+}
+
+// telnetWarnings are those about the scopes that say telnet and did not before; nil:
+// there was nothing before.
+func telnetWarnings(before, set *settings.Settings) (all []string) {
+	for _, s := range set.Scopes {
+		said := before != nil && slices.ContainsFunc(before.Scopes, func(b settings.Scope) bool { return b.Name == s.Name && b.Telnet != 0 })
+		if s.Telnet != 0 && !said {
+			all = append(all, "warning: "+s.TelnetWarning())
+		}
+	}
+	return all
 }
 
 // desk is where people decide about devices. A platform or credential that does
