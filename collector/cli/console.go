@@ -13,6 +13,7 @@ import (
 type console struct {
 	t     *terminal
 	ch    *channel.Channel
+	enter string // ends a line that is sent
 	lines []byte // finished lines since the last send; the first begins with the prompt
 	line  []byte // the line that is being written
 }
@@ -72,7 +73,7 @@ func (c *console) drain() {
 func (c *console) send(line string) error {
 	c.lines = nil
 	c.t.began()
-	return c.t.Write([]byte(line + "\n"))
+	return c.t.Write([]byte(line + c.enter))
 }
 
 // wait waits until judge finds something to act on and nothing more has come for

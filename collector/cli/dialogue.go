@@ -19,6 +19,7 @@ type Dialogue struct {
 	PagerKey string         // what answers the pager; " " where empty
 	Errors   Errors
 	NoEcho   bool   // the device does not echo commands
+	Enter    string // what ends a line that is sent over SSH; "\n" where empty
 	ExecOnly bool   // no shell is needed: all commands go out as exec requests
 	Exit     string // command that ends the session politely; empty: just close
 	Width    int    // columns of the terminal that is asked for; 0: 511

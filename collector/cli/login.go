@@ -81,7 +81,10 @@ func (s *Session) converse(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	s.con = &console{t: t, ch: sc}
+	s.con = &console{t: t, ch: sc, enter: "\n"}
+	if s.d.Enter != "" && s.c.telnet == nil { // Telnet has a line end of its own
+		s.con.enter = s.d.Enter
+	}
 	return s.learnPrompt(ctx)
 }
 

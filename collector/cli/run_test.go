@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -448,4 +449,29 @@ func FuzzEcho(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A device that takes a line at the carriage return of a keyboard and counts a line
+// feed behind it as a further, empty line.
+func TestLineEndOfAKeyboard(t *testing.T) {
+	shell := func(tty *tty) {
+		for {
+			tty.puts("ss1> ")
+			l, err := tty.in.ReadString('\r')
+			if err != nil || strings.Contains(l, "\n") {
+				return
+			}
+			l = strings.TrimSuffix(l, "\r")
+			tty.puts(l + "\r\n")
+			if l == "config c show" {
+				tty.puts("eth 0 IPaddr \"192.0.2.1\"\r\nOK\r\n")
+			}
+		}
+	}
+	d := plainDialogue()
+	d.Prompt, d.Enter = regexp.MustCompile(`^ss\d+> ?$`), "\r"
+	out, err := runOnce(t, &device{shell: shell}, d, "config c show")
+	if want := "eth 0 IPaddr \"192.0.2.1\"\nOK\n"; err != nil || string(out.Text) != want {
+		t.Errorf("Run = %q, %v; want %q", out.Text, err, want)
+	}
 }

@@ -75,6 +75,10 @@ var allowedCommands = compileWhole(
 var verbatim = map[string]bool{
 	`tmsh -q -c "cd /; list recursive"`:  true, // F5: "cd" goes to the folder of all partitions, for this process only
 	`copy running-configuration display`: true, // Siklu: prints it; to and from anything else it writes
+	`config show json`:                   true, // ePMP: prints it; what else follows config sets, saves and imports
+	`config c show`:                      true, // TransPort: what is in force …
+	`config 0 show`:                      true, // … and what is stored; "config 0 save" writes it
+	`list_configuration`:                 true, // ACS: prints it as lines for its CLI
 	`sort /tmp/system.cfg`:               true, // airOS, whose lines change their order; of options, -o writes
 	`showconfig`:                         true, // AsyncOS: prints it; saveconfig, loadconfig and mailconfig are other commands
 }

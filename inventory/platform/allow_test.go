@@ -69,6 +69,10 @@ info flat from running
 uci export
 copy running-configuration display
 sort /tmp/system.cfg
+config show json
+config c show
+config 0 show
+list_configuration
 info flat from startup
 admin show configuration
 admin show configuration bof
@@ -140,6 +144,9 @@ func TestChangingCommandsAreRefused(t *testing.T) {
 		"tmsh save sys config", "tmsh -q -c 'cd /; list recursive'", "bash -c 'tmsh list'",
 		"copy running-configuration startup-configuration", "copy startup-configuration display", "copy running-configuration display x", "copy running-configuration", "copy x running-configuration", "copy running-configuration display | tee x",
 		"sort", "sort /etc/shadow", "sort /etc/passwd", "sort -o /tmp/x /tmp/system.cfg", "sort /tmp/system.cfg -o /tmp/system.cfg", "sort /tmp/system.cfg > /tmp/x", "sort /tmp/system.cfg; reboot", "sort  /tmp/system.cfg", "sort /tmp/system.cfg ",
+		"config", "config show", "config show json x", "config show json | save x", "config show json > x", "config show json; reboot", "config show  json", "config show json ", "config save", "config apply", "config import http://192.0.2.1/x",
+		"config c save", "config 0 save", "config 1 save", "config 0 powerup", "config c show > x", "config 0 show\rconfig 0 save", "config 0 show ", "config c show x", "config 0 0 show", "type config.da0", "type pwds.da0",
+		"list_configuration x", "list_configuration | sh", "list_configuration > x", "list_configuration; reboot", "list_configuration ", "saveconf", "restoreconf x",
 		"no cli pager", "no cli pager session x", "no cli session paging", "cli session paging enable", "set session more on", "set session more off x", "set session",
 		"nv config apply", "nv config save", "nv config show --rev 1 apply", "nv config diff", "nv set system hostname x", "nv show", "export config to tftp://192.0.2.1/x", "export config to console x", "info flat from running \u003e x", "info from running", "uci export network", "uci commit", "uci import", "info flat from running | as json", "get config tftp 192.0.2.1", "get config x", "show running config x", "show running config | tee x",
 		"admin show configuration | no-more", "admin show configuration > cf3:\\x", "admin show", "admin show configuration x", "admin save", "admin reboot now", "admin show configuration bof; admin save", "environment more true", "environment more false x", "environment", "info", "edit-config", "configure global",

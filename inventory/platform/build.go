@@ -161,7 +161,7 @@ func (d *decoder) cli(n, top node, def *Definition) {
 		}
 		return
 	}
-	if !d.keys(n, "cli", "login", "prompt", "enable", "paging", "errors", "no_echo", "exec_only", "exit", "width", "settle_ms") {
+	if !d.keys(n, "cli", "login", "prompt", "enable", "paging", "errors", "no_echo", "enter", "exec_only", "exit", "width", "settle_ms") {
 		return
 	}
 	c := &def.rules.cli
@@ -222,6 +222,9 @@ func (d *decoder) cli(n, top node, def *Definition) {
 		c.noise = d.patterns(e.get("noise"), "errors.noise", line)
 	}
 	c.noEcho = d.truth(n.get("no_echo"), "no_echo")
+	if e := n.get("enter"); e.kind != isNothing && d.oneOf(e, n, "enter", "cr") != "" {
+		c.enter = "\r"
+	}
 	c.execOnly = d.truth(n.get("exec_only"), "exec_only")
 	c.exit = d.command(n.get("exit"), "exit")
 	c.width = d.number(n.get("width"), "width", 80, 32767)

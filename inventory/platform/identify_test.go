@@ -305,6 +305,16 @@ func TestDialogueTakesItsPromptsOnly(t *testing.T) {
 	}
 }
 
+func TestLineEndIsTheDialogues(t *testing.T) {
+	s := definitions(t)
+	for name, want := range map[string]string{"digi_transport": "\r", "cisco_ios": ""} {
+		d, _ := s.ByName(name)
+		if got := d.Dialogue().Enter; got != want {
+			t.Errorf("%s: a line ends with %q, want %q", name, got, want)
+		}
+	}
+}
+
 // Where a fixture has messages, each pattern that waits for one has a sample, and
 // each sample is known for what it is.
 func TestEveryMessageIsKnown(t *testing.T) {

@@ -117,6 +117,7 @@ func TestFaultsTellPlaceAndMend(t *testing.T) {
 		"paging by configuration":        {change("cli:\n", "cli:\n  paging: { off: [config system console] }\n"), []string{"not on the list"}},
 		"answer that is a short command": {change("cli:\n", "cli:\n  login: [{ when: 'sw1#', send: wr, why: y }]\n"), []string{"an answer may be"}}, // write memory
 		"answer that is a command":       {change("cli:\n", "cli:\n  login: [{ when: 'go on?', send: 'reload now', why: y }]\n"), []string{"an answer may be"}},
+		"a line end of its own":          {change("cli:\n", "cli:\n  enter: crlf\n"), []string{"7:10: one of cr"}},
 		"no running part":                {change("role: running", "role: extra"), []string{"one with the role running"}},
 		"optional running part":          {change("show running-config }", "show running-config, optional: true }"), []string{"not optional"}},
 		"two parts of one name":          {change("complete:", "  - { name: running, role: extra, via: shell, source: show version }\ncomplete:"), []string{"10:13: this name already"}},

@@ -77,6 +77,7 @@ type cliRules struct {
 	busy      []*regexp.Regexp
 	noise     []*regexp.Regexp
 	noEcho    bool
+	enter     string // what ends a line that is sent; empty: a line feed
 	execOnly  bool
 	exit      string
 	width     int
