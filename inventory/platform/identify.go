@@ -208,7 +208,8 @@ func (s *Set) Prove(ctx context.Context, t Talker) (Match, error) {
 
 // proofCommands are the commands of all proofs, those that prove the most
 // platforms first and files last: a file of the host tells what the host is, which
-// says nothing of the router that runs on it.
+// says nothing of the router that runs on it. The very last is what every host has,
+// the product that was built on another system included.
 func (s *Set) proofCommands() []string {
 	count := map[string]int{}
 	var out []string
@@ -223,7 +224,10 @@ func (s *Set) proofCommands() []string {
 		}
 	}
 	file := func(command string) int {
-		if strings.HasPrefix(command, "cat ") {
+		switch {
+		case command == "cat /etc/os-release":
+			return 2
+		case strings.HasPrefix(command, "cat "):
 			return 1
 		}
 		return 0

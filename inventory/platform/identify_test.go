@@ -210,6 +210,10 @@ func TestPlatformIsProvedOverSSH(t *testing.T) {
 		"EOS":               {map[string]string{"show version": "Arista DCS-7050SX3-48YC8\nHardware version:      11.02\n"}, "arista_eos"},
 		"Junos":             {map[string]string{"show version": "Hostname: mx1\nModel: mx480\nJunos: 22.4R3-S2.11\n"}, "juniper_junos"},
 		"FortiOS":           {map[string]string{"get system status": "Version: FortiGate-60F v7.4.4,build2662,240514 (GA.F)\n"}, "fortinet_fortios"},
+		"OpenWrt":           {map[string]string{"cat /etc/os-release": "NAME=\"OpenWrt\"\nID=\"openwrt\"\n", "cat /etc/openwrt_release": "DISTRIB_ID='OpenWrt'\n"}, "openwrt"},
+		"OPNsense":          {map[string]string{"cat /etc/os-release": "NAME=FreeBSD\nID=freebsd\n", "cat /usr/local/opnsense/version/core": "    \"product_name\": \"OPNsense\",\n"}, "opnsense"},
+		"FreeBSD":           {map[string]string{"cat /etc/os-release": "NAME=FreeBSD\nVERSION=\"14.1-RELEASE-p5\"\nID=freebsd\n"}, "freebsd"},
+		"Debian":            {map[string]string{"cat /etc/os-release": "NAME=\"Debian GNU/Linux\"\nID=debian\n"}, "linux_host"},
 		"nothing we know":   {map[string]string{"show version": "AcmeOS 1\n"}, ""},
 		"everything denied": {nil, ""},
 	} {
