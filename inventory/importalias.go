@@ -33,6 +33,7 @@ var aliases = map[string]string{
 	"ciena_saos10":          "saos10",
 	"cisco_aireos":          "aireos cisco_wlc cisco-wlc4 cisco-wlc5 cisco-wlc8",
 	"cisco_asa":             "asa cisco-asa",
+	"cisco_asyncos":         "asyncos",
 	"cisco_ftd":             "firelinuxos",
 	"cisco_fxos":            "fxos",
 	"cisco_ios":             "ios cisco",

@@ -15,7 +15,7 @@ const sessions = "../../../shared/corpus/sessions"
 
 // recordedModels are the platforms by the name that the recordings give them.
 var recordedModels = map[string]string{
-	"aoscx": "aruba_aoscx", "aosw": "aruba_os", "arubainstant": "aruba_instant", "asa": "cisco_asa",
+	"aoscx": "aruba_aoscx", "aosw": "aruba_os", "arubainstant": "aruba_instant", "asa": "cisco_asa", "asyncos": "cisco_asyncos",
 	"cumulus": "cumulus_linux", "efos": "broadcom_efos", "eos": "arista_eos", "fastiron": "ruckus_fastiron",
 	"firewareos": "watchguard_fireware", "garderos": "garderos", "h3c": "h3c_comware", "ios": "cisco_iosxe",
 	"linuxgeneric": "linux_host", "mlnxos": "mellanox_onyx", "netgear": "netgear_prosafe", "nxos": "cisco_nxos",
