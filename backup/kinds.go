@@ -53,6 +53,11 @@ func Rule(kind collector.Kind) Ruling {
 	return Ruling{Outcome: Failed, State: FailedLast, Alert: "backup-failed"}
 }
 
-// Retryable reports whether a failure of this kind may pass by itself, so that
-// one further try later in the same run makes sense.
-func Retryable(kind collector.Kind) bool { return Rule(kind).Retry }
+// Retryable reports whether a failure may pass by itself, so that one further try
+// later in the same run makes sense. Behind a login that got no answer it does not:
+// the device may have counted that password, and a second one in the same outage
+// would use up the two of the day, and with them the next night. (A device that is
+// busy at login has not looked at it.)
+func Retryable(step collector.Step, kind collector.Kind) bool {
+	return Rule(kind).Retry && (step != collector.StepLogin || kind == collector.ErrBusy)
+}

@@ -146,7 +146,7 @@ func TestEveryPlatformIsBackedUpQuietlyAndItsChangesAreSeen(t *testing.T) {
 			}
 			n.lab.Truncate(d.Name, false)
 			n.lab.CloseMidOutput(d.Name, true)
-			if r := n.night(i); r.Outcome != backup.Failed || r.Kind != collector.ErrClosed || !backup.Retryable(r.Kind) {
+			if r := n.night(i); r.Outcome != backup.Failed || r.Kind != collector.ErrClosed || !backup.Retryable(r.Step, r.Kind) {
 				t.Errorf("closed in the middle: %+v", r)
 			}
 			n.lab.CloseMidOutput(d.Name, false)

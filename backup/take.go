@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"muster/collector"
@@ -44,9 +45,7 @@ func (b *Backups) Take(ctx context.Context, run *inventory.Run, runID int64, dev
 		return Result{Device: dev.Name, Outcome: Failed, Seconds: c.Took.Seconds(),
 			Message: fmt.Sprintf("%s: stopped before it was done (%v); nothing was stored", collector.Escape(dev.Name), context.Cause(ctx))}
 	}
-	if err != nil && asleep(dev, err) {
-		r := skipped(dev, fmt.Sprintf("is %s since %s", dev.State, dev.StateSince.UTC().Format(time.RFC3339)))
-		r.Kind, r.Seconds = collector.KindOf(err), c.Took.Seconds()
+	if r, ok := asleep(dev, err, c.Took); ok {
 		return r
 	}
 	progress("judge")
@@ -57,17 +56,23 @@ func skipped(dev inventory.Device, why string) Result {
 	return Result{Device: dev.Name, Outcome: Skipped, Message: collector.Escape(dev.Name) + " " + why}
 }
 
-// asleep reports whether err is only what reachability says already: a device
-// that is down is skipped, never failed.
-func asleep(dev inventory.Device, err error) bool {
+// asleep is the result for a device that reachability knows to be down already, was
+// asked all the same and does not answer: it is skipped, never failed.
+func asleep(dev inventory.Device, err error, took time.Duration) (Result, bool) {
 	if dev.State != inventory.StateDown && dev.State != inventory.StateBehind {
-		return false
+		return Result{}, false
 	}
 	var e *collector.Error
 	if !errors.As(err, &e) || (e.Step != collector.StepConnect && e.Step != collector.StepResolve) {
-		return false
+		return Result{}, false
 	}
-	return e.Kind == collector.ErrUnreachable || e.Kind == collector.ErrTimedOut || e.Kind == collector.ErrRefused
+	if e.Kind != collector.ErrUnreachable && e.Kind != collector.ErrTimedOut && e.Kind != collector.ErrRefused {
+		return Result{}, false
+	}
+	r := skipped(dev, fmt.Sprintf("is %s since %s and does not answer now either (%s: %s). %s",
+		dev.State, dev.StateSince.UTC().Format("2006-01-02 15:04 MST"), e.Step, strings.ReplaceAll(string(e.Kind), "-", " "), e.Do))
+	r.Step, r.Kind, r.Seconds = e.Step, e.Kind, took.Seconds()
+	return r, true
 }
 
 // rulesOf finds the rules of a device's platform.

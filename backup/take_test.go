@@ -231,7 +231,7 @@ func TestKindsMapToOutcomeRowByRow(t *testing.T) {
 	for kind, tt := range tests {
 		t.Run(string(kind), func(t *testing.T) {
 			r := backup.Rule(kind)
-			if r.Outcome != tt.outcome || r.State != tt.state || r.Alert != tt.alert || r.Retry != tt.retry || backup.Retryable(kind) != tt.retry {
+			if r.Outcome != tt.outcome || r.State != tt.state || r.Alert != tt.alert || r.Retry != tt.retry || backup.Retryable(collector.StepCommand, kind) != tt.retry {
 				t.Errorf("%+v", r)
 			}
 			// And what the table says is what happens: in the session, and at the judge.
@@ -307,8 +307,9 @@ func TestDownDeviceIsSkippedAndDisabledOneNotTried(t *testing.T) {
 	h := newHouse(t, "r1")
 	dev := h.devices[0]
 	dev.State, dev.StateSince = inventory.StateDown, h.now
-	h.box().open = &collector.Error{Step: collector.StepConnect, Kind: collector.ErrTimedOut}
-	if r := h.backups.Take(t.Context(), nil, 1, dev, nil); r.Outcome != backup.Skipped || !strings.Contains(r.Message, "r1 is down since 2026-01-05") {
+	h.box().open = &collector.Error{Step: collector.StepConnect, Kind: collector.ErrTimedOut, Do: "Check its power"}
+	if r := h.backups.Take(t.Context(), nil, 1, dev, nil); r.Outcome != backup.Skipped || r.Step != collector.StepConnect ||
+		!strings.Contains(r.Message, "r1 is down since 2026-01-05") || !strings.Contains(r.Message, "(connect: timed out). Check its power") {
 		t.Errorf("down: %+v", r)
 	}
 	h.box().open = nil
@@ -435,13 +436,23 @@ func TestFingerprintsAndAlgorithmsStayReadable(t *testing.T) {
 	}
 }
 
+// A password that got no answer may have been counted, so no second one goes out
+// in the same run, and the next night has one left.
+func TestNoSecondTryOfALogin(t *testing.T) {
+	for _, kind := range []collector.Kind{collector.ErrTimedOut, collector.ErrClosed} {
+		if backup.Retryable(collector.StepLogin, kind) || !backup.Retryable(collector.StepPrompt, kind) {
+			t.Errorf("%s: tried again at login %t, at prompt %t; want it behind the login only", kind, backup.Retryable(collector.StepLogin, kind), backup.Retryable(collector.StepPrompt, kind))
+		}
+	}
+}
+
 func TestFailedNightKeepsWhatStood(t *testing.T) {
 	h := newHouse(t, "r1")
 	h.want(backup.Stored, 1, config("hostname r1"))
 	good := h.now
 	h.box().errs["show running-config"] = &collector.Error{Step: collector.StepOutput, Kind: collector.ErrClosed}
 	r := h.night(0)
-	if r.Outcome != backup.Failed || !backup.Retryable(r.Kind) {
+	if r.Outcome != backup.Failed || !backup.Retryable(r.Step, r.Kind) {
 		t.Errorf("%+v", r)
 	}
 	st, err := h.backups.Standings(t.Context(), h.now)

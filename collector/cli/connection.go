@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -235,6 +236,11 @@ func (c *connection) handshakeError(ctx context.Context, now *phase, a *authenti
 	if seen, do, ok := noCommon(err, of, known, c.name()); ok {
 		return c.fail(collector.StepKeyExchange, collector.ErrNoCommonAlgorithm, []byte(seen[:min(len(seen), collector.SeenLimit)]), do, err)
 	}
+	said := banner
+	noSSH := ""
+	if foreign := c.nc.opening.foreign(); len(foreign) > 0 {
+		said, noSSH = foreign, fmt.Sprintf("Set the SSH port of %s: what answers on TCP port %d is no SSH server", c.name(), c.t.Addr.Port())
+	}
 	unanswered := a.sent && a.current != ""
 	if unanswered {
 		// The password is out and no verdict has come. The device may well have
@@ -249,20 +255,20 @@ func (c *connection) handshakeError(ctx context.Context, now *phase, a *authenti
 		if now.step == collector.StepLogin {
 			do = fmt.Sprintf("Check the device's authentication servers (TACACS+, RADIUS), or raise the login deadline: muster device set %s --timeout", c.name())
 		}
-		return c.fail(now.step, collector.ErrTimedOut, banner, do, err)
+		return c.fail(now.step, collector.ErrTimedOut, said, cmp.Or(noSSH, do), err)
 	}
-	kind, do := collector.ErrClosed, hungUp
+	kind, do := collector.ErrClosed, cmp.Or(noSSH, hungUp)
 	if now.step == collector.StepLogin {
-		reason, said := disconnected(err)
-		if unanswered && said {
+		reason, told := disconnected(err)
+		if unanswered && told {
 			return a.rejected(a.current) // it hung up on the password and said why
 		}
 		do = fmt.Sprintf("Look in the log of %s for why it ends sessions of account %s", c.name(), collector.Escape(c.t.Credential.User))
-		if said && reason == disconnectTooMany {
+		if told && reason == disconnectTooMany {
 			kind, do = collector.ErrBusy, "Wait for other sessions to end, or allow more sessions on the device"
 		}
 	}
-	return c.fail(now.step, kind, banner, do, err)
+	return c.fail(now.step, kind, said, do, err)
 }
 
 // disconnectTooMany is SSH_DISCONNECT_TOO_MANY_CONNECTIONS (RFC 4253 §11.1).

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -231,6 +232,13 @@ func TestUnreachableDevicesAreToldApart(t *testing.T) {
 		_ = nc.Close()
 		return nc
 	}}).start(t)
+	talks := (&device{wrap: func(nc net.Conn) net.Conn { // a console server, a Telnet port
+		_, _ = nc.Write([]byte("User Access Verification\r\nUsername: "))
+		_, _ = io.Copy(io.Discard, nc)
+		return nc
+	}}).start(t)
+	wrongPort := talks.target()
+	wrongPort.Limits.KeyExchange = 200 * time.Millisecond
 	hangsUp := (&device{wrap: func(nc net.Conn) net.Conn { _ = nc.Close(); return nc }}).start(t)
 	ours := netip.MustParseAddr("203.0.113.77")
 	tests := map[string]struct {
@@ -242,7 +250,8 @@ func TestUnreachableDevicesAreToldApart(t *testing.T) {
 		"port closed":      {collector.Target{Device: "r1", Addr: closed}, collector.StepConnect, collector.ErrRefused, "Switch SSH on"},
 		"no such source":   {collector.Target{Device: "r1", Addr: closed, Source: ours}, collector.StepConnect, collector.ErrUnreachable, "203.0.113.77"},
 		"no route":         {collector.Target{Device: "r1", Addr: netip.MustParseAddrPort("[2001:db8:dead::1]:22"), Source: netip.MustParseAddr("::1"), Limits: collector.Limits{Connect: time.Second}}, collector.StepConnect, "", ""},
-		"no SSH":           {garbage.target(), collector.StepKeyExchange, collector.ErrClosed, "SSH server"},
+		"no SSH":           {garbage.target(), collector.StepKeyExchange, collector.ErrClosed, "is no SSH server"},
+		"no SSH, silent":   {wrongPort, collector.StepKeyExchange, collector.ErrTimedOut, "is no SSH server"},
 		"hangs up at once": {hangsUp.target(), collector.StepKeyExchange, collector.ErrClosed, "SSH server"},
 	}
 	for name, tt := range tests {

@@ -356,6 +356,13 @@ func TestLoginQuestions(t *testing.T) {
 			t.Errorf("something was answered: %v", d.log)
 		}
 	})
+	t.Run("expired, in words of its own", func(t *testing.T) {
+		d := (&device{shell: asking("Password of backup has expired\r\nEnter a new password: ", "n")}).start(t)
+		_, err := Open(context.Background(), d.target(), dialogue, Options{})
+		if e := wantError(t, err, collector.StepPrompt, collector.ErrNoPrompt); !strings.Contains(e.Do, "Set a new password for account") || !strings.Contains(e.Seen, "has expired") {
+			t.Errorf("%v", e)
+		}
+	})
 	t.Run("asked for ever", func(t *testing.T) {
 		d := (&device{shell: func(tt *tty) {
 			for ok := true; ok; _, ok = tt.line() {
@@ -385,6 +392,15 @@ func TestClosedBeforeThePrompt(t *testing.T) {
 	d := (&device{}).start(t)
 	_, err := Open(context.Background(), d.target(), plainDialogue(), Options{})
 	_ = wantError(t, err, collector.StepPrompt, collector.ErrNoPrompt)
+}
+
+// An idle timeout of the device looks like any other end, but for the silence.
+func TestEndAfterSilenceSaysSo(t *testing.T) {
+	for silent, want := range map[time.Duration]bool{0: false, 2400 * time.Millisecond: false, 5100 * time.Millisecond: true} {
+		if do := endedAfter("r1", silent); strings.Contains(do, "after 5 s of silence: an idle timeout") != want || !strings.Contains(do, "the log of r1") {
+			t.Errorf("after %s: %q", silent, do)
+		}
+	}
 }
 
 // A device that refuses a setting of the session is still read, through its

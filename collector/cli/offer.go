@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/ssh"
+
+	"muster/collector"
 )
 
 // offer is what a device can do, as its SSH_MSG_KEXINIT lists it (RFC 4253 §7.1).
@@ -41,6 +43,17 @@ func (o *overheard) offer() (offer, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return readOffer(o.seen)
+}
+
+// foreign is what came from something that is no SSH server: bytes without the
+// version line that has to come first (RFC 4253 §4.2). Nil: nothing came, or SSH.
+func (o *overheard) foreign() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if bytes.HasPrefix(o.seen, []byte("SSH-")) || bytes.Contains(o.seen, []byte("\nSSH-")) {
+		return nil
+	}
+	return bytes.Clone(o.seen[:min(len(o.seen), collector.SeenLimit)])
 }
 
 // end lets go of what was kept: the handshake is over.

@@ -370,7 +370,7 @@ func (s *Session) refusal(step collector.Step, lines []byte) error {
 		case collector.ErrBusy:
 			return s.c.fail(step, collector.ErrBusy, lines, "Try again when nobody else holds the configuration", nil)
 		case collector.ErrCommandRejected:
-			do := "Check that the platform is the right one, and its version: the device does not know this command"
+			do := fmt.Sprintf("Check that the platform and its version are the right ones, and the rights of account %s: the device does not know this command, or not for it", collector.Escape(s.c.t.Credential.User))
 			if step == collector.StepPrompt {
 				do = fmt.Sprintf("Log in to %s by hand once, and correct what it runs for account %s at login", s.c.name(), collector.Escape(s.c.t.Credential.User))
 			}

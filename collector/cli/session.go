@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -252,8 +253,12 @@ func (s *Session) wrap(ctx context.Context, step collector.Step, err error) erro
 		return s.halted(step, stopped)
 	}
 	return s.c.fail(step, collector.ErrClosed, s.seen(),
-		fmt.Sprintf("Look in the log of %s for why it ended the session", s.c.name()), err)
+		s.hungUp(), err)
 }
+
+// expired are the words with which a device asks for a new password before it lets
+// anybody on.
+var expired = regexp.MustCompile(`(?i)password\W+(?:\w+\W+){0,4}(?:expired|must be changed)|change (?:the|your) (?:expired |old |initial )?password`)
 
 // halted is the error for what our side ended: a deadline is the step's failure,
 // anything else the caller's wish.
@@ -267,6 +272,8 @@ func (s *Session) halted(step collector.Step, why error) error {
 	}
 	seen, kind, do := s.seen(), collector.ErrTimedOut, slow(s.c)
 	switch {
+	case step == collector.StepPrompt && expired.Match(seen):
+		kind, do = collector.ErrNoPrompt, fmt.Sprintf("Set a new password for account %s on %s by hand, then store it (muster secret set)", collector.Escape(s.c.t.Credential.User), s.c.name())
 	case step == collector.StepPrompt && len(seen) > 0:
 		kind, do = collector.ErrNoPrompt, fmt.Sprintf("Log in to %s by hand once and see what it waits for; where that is its prompt, check that the platform is the right one", s.c.name())
 	case step == collector.StepPrompt:
@@ -304,7 +311,27 @@ func (s *Session) waitError(ctx context.Context, end waitEnd, step collector.Ste
 		return e
 	}
 	return s.c.fail(step, collector.ErrClosed, s.seen(),
-		fmt.Sprintf("Look in the log of %s for why it ended the session", s.c.name()), nil)
+		s.hungUp(), nil)
+}
+
+// longSilence is more than the pauses that a device makes while it works.
+const longSilence = 3 * time.Second
+
+// hungUp says what to do about a device that ended the session.
+func (s *Session) hungUp() string {
+	if s.con == nil {
+		return endedAfter(s.c.name(), 0)
+	}
+	return endedAfter(s.c.name(), time.Since(s.con.t.status().last))
+}
+
+// endedAfter is that for a session in which the device had been silent for a time.
+func endedAfter(device string, silent time.Duration) string {
+	do := fmt.Sprintf("Look in the log of %s for why it ended the session", device)
+	if silent = silent.Round(time.Second); silent >= longSilence {
+		do += fmt.Sprintf(", after %d s of silence: an idle timeout, since something there does not answer", int(silent.Seconds()))
+	}
+	return do
 }
 
 // tooLong says what to do about an answer that does not end in time.

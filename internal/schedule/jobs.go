@@ -84,7 +84,7 @@ func (w *backupWork) Do(ctx context.Context, spec Spec, step func(string)) Outco
 	case dev.Disabled:
 		res = backup.Result{Outcome: backup.Skipped, Message: fmt.Sprintf("%s is disabled. To back it up again: muster device set %s --enable", collector.Escape(dev.Name), collector.Escape(dev.Name))}
 	case (dev.State == inventory.StateDown || dev.State == inventory.StateBehind) && (w.run.By != ByCommand || len(w.run.Request.Devices) == 0):
-		res = backup.Result{Outcome: backup.Skipped, Kind: collector.ErrUnreachable, Message: fmt.Sprintf("%s is %s since %s and was not tried", dev.Name, dev.State, clock(dev.StateSince.UTC()))}
+		res = backup.Result{Outcome: backup.Skipped, Kind: collector.ErrUnreachable, Message: notTried(dev)}
 	default:
 		if w.run.By != ByCommand && w.Hold != nil {
 			if until, held := w.Hold(dev); held {
@@ -100,8 +100,18 @@ func (w *backupWork) Do(ctx context.Context, spec Spec, step func(string)) Outco
 	return Outcome{
 		Outcome: string(res.Outcome), Failed: res.Outcome == backup.Failed || res.Outcome == backup.Quarantined,
 		Step: res.Step, Kind: res.Kind, Message: res.Message, Result: res,
-		Again: res.Outcome == backup.Failed && backup.Retryable(res.Kind),
+		Again: res.Outcome == backup.Failed && backup.Retryable(res.Step, res.Kind),
 	}
+}
+
+// notTried says why a run left out a device that does not answer, and what to do.
+func notTried(dev inventory.Device) string {
+	name, since := collector.Escape(dev.Name), clock(dev.StateSince.UTC())
+	if dev.State == inventory.StateBehind {
+		front := collector.Escape(dev.Behind)
+		return fmt.Sprintf("%s is not reached since %s, as %s in front of it does not answer, and was not tried. Look at %s first", name, since, front, front)
+	}
+	return fmt.Sprintf("%s is down since %s and was not tried. Check its power and uplink, or try it by name: muster backup %s", name, since, name)
 }
 
 // clock writes a time for people, in its own zone.
@@ -180,7 +190,7 @@ func (w *discoveryWork) Do(ctx context.Context, spec Spec, step func(string)) Ou
 	return Outcome{
 		Outcome: string(res.Outcome), Failed: res.Outcome == inventory.OutcomeFailed,
 		Step: res.Step, Kind: res.Kind, Message: res.Message, Result: res,
-		Again: res.Outcome == inventory.OutcomeFailed && backup.Retryable(res.Kind),
+		Again: res.Outcome == inventory.OutcomeFailed && backup.Retryable(res.Step, res.Kind),
 	}
 }
 
