@@ -279,15 +279,18 @@ scopes:
     credentials: [`+strings.Join(order["management"], ", ")+`]
     site: lab
     snmp: { rate: 1000 }
+    timeouts: { connect: 4s, key_exchange: 6s }
   - name: old
     addresses: [`+h.lab.devices["core2"].Address+`]
     credentials: [`+strings.Join(order["old"], ", ")+`]
     site: lab
     ssh: { algorithms: `+algorithms+` }
+    timeouts: { connect: 4s, key_exchange: 6s }
   - name: branches
     addresses: [`+h.lab.devices["branch1"].Address+`]
     credentials: [`+strings.Join(order["branches"], ", ")+`]
     site: branch
+    timeouts: { connect: 4s, key_exchange: 6s }
 schedules:
   reachability: { every: 1s, down_after: 5s, tcp_every: 5s }
 receivers:
