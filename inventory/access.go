@@ -175,13 +175,25 @@ func (a *Access) Review(ctx context.Context) error {
 // review keeps at one device which scope and site it belongs to, and what stands
 // in the way of opening it.
 func (a *Access) review(ctx context.Context, n Network, id int64) error {
+	_, _, err := a.bar(ctx, n, id)
+	return err
+}
+
+// bar reviews a device and returns it with what stands in the way of opening it;
+// nil: nothing, or nothing that anybody needs to know.
+func (a *Access) bar(ctx context.Context, n Network, id int64) (Device, *collector.Error, error) {
 	var st standing
 	if err := a.o.Store.View(ctx, func(tx Reader) (err error) {
 		st, err = readStanding(tx, id, a.o.Now())
 		return err
 	}); err != nil {
-		return err
+		return Device{}, nil, err
 	}
+	return a.barOf(ctx, n, st)
+}
+
+// barOf is bar where it is known already how the device stands.
+func (a *Access) barOf(ctx context.Context, n Network, st standing) (Device, *collector.Error, error) {
 	dev := st.dev
 	var why error
 	def, known := a.o.Platforms().ByName(dev.Platform)
@@ -200,49 +212,56 @@ func (a *Access) review(ctx context.Context, n Network, id int64) error {
 	}
 	var e *collector.Error
 	if why != nil && !errors.As(why, &e) {
-		return why
+		return dev, nil, why
 	}
 	sc := n.scope(dev)
-	return a.o.Store.Update(ctx, func(tx Tx) error {
-		now, err := tx.Device(id)
-		if err != nil {
+	news := func(dev *Device) bool {
+		placed := placeIn(dev, sc)
+		return noteMissing(dev, e) || placed
+	}
+	if !news(&dev) { // as at most times: a write of nothing is not free
+		return dev, e, nil
+	}
+	err := a.o.Store.Update(ctx, func(tx Tx) (err error) {
+		if dev, err = tx.Device(dev.ID); err != nil || !news(&dev) {
 			return err
 		}
-		site := now.Site
-		if !now.SiteGiven {
-			site = sc.Site
-		}
-		if now.Address.IsValid() && (now.Scope != sc.Name || now.Site != site) {
-			now.Scope, now.Site = sc.Name, site
-			if err := tx.PutDevice(&now); err != nil {
-				return err
-			}
-		}
-		return keepMissing(tx, id, e)
+		return tx.PutDevice(&dev)
 	})
+	return dev, e, err
 }
 
-// keepMissing writes to a device what stands in the way of opening it; nil:
-// nothing.
-func keepMissing(tx Tx, id int64, e *collector.Error) error {
-	dev, err := tx.Device(id)
-	if err != nil {
-		return err
+// placeIn puts a device that has an address into its scope and that scope's site;
+// false: it is there already.
+func placeIn(dev *Device, sc Scope) bool {
+	site := dev.Site
+	if !dev.SiteGiven {
+		site = sc.Site
 	}
+	if !dev.Address.IsValid() || dev.Scope == sc.Name && dev.Site == site {
+		return false
+	}
+	dev.Scope, dev.Site = sc.Name, site
+	return true
+}
+
+// noteMissing writes into a device what stands in the way of opening it (nil:
+// nothing); false: that is no news.
+func noteMissing(dev *Device, e *collector.Error) bool {
 	kind, reason := collector.Kind(""), ""
 	if e != nil {
 		switch e.Kind {
 		case collector.ErrNeedsDecision, collector.ErrNeedsCredential, collector.ErrPlatformUnknown:
 			kind, reason = e.Kind, e.Do
 		default:
-			return nil // a fault of today, told by its task
+			return false // a fault of today, told by its task
 		}
 	}
 	if dev.Missing == kind && dev.MissingReason == reason {
-		return nil
+		return false
 	}
 	dev.Missing, dev.MissingReason = kind, reason
-	return tx.PutDevice(&dev)
+	return true
 }
 
 func (a *Access) unknownPlatform(dev Device) error {

@@ -291,11 +291,11 @@ func (d *Discovery) reviewed(ctx context.Context, run *Run, dev Device, res Resu
 	if dry || dev.ID == 0 {
 		return res
 	}
-	if err := d.access.review(ctx, run.network(), dev.ID); err != nil {
+	now, _, err := d.access.bar(ctx, run.network(), dev.ID)
+	if err != nil {
 		return failed(res, fmt.Errorf("review %s: %w", dev.Name, err), collector.StepEnd)
 	}
-	now, err := d.device(ctx, dev.ID)
-	if err == nil && now.Missing != "" && res.Message == "" {
+	if now.Missing != "" && res.Message == "" {
 		res.Step, res.Kind = collector.StepLogin, now.Missing
 		res.Message = strings.ReplaceAll(string(now.Missing), "-", " ") + ": " + now.MissingReason
 	}
@@ -313,15 +313,21 @@ func (d *Discovery) examineSSH(ctx context.Context, run *Run, dev Device, res Re
 		res.Message = strings.TrimPrefix(res.Message+"; what it runs would be proved over SSH", "; ")
 		return res
 	}
+	bar, err := d.barred(ctx, run, dev, res.Outcome == OutcomeNew)
+	if err != nil {
+		return failed(res, fmt.Errorf("review %s: %w", dev.Name, err), collector.StepEnd)
+	}
+	if bar != nil && bar.Kind == collector.ErrNeedsDecision {
+		return unproved(res, bar, noSNMP)
+	}
 	match, facts, err := d.prove(ctx, run, dev)
 	if err != nil {
-		// The device was found; only what it runs is not proved.
 		e := failure(err, dev.Name, netip.AddrPort{}, collector.StepConnect)
+		res = unproved(res, e, noSNMP)
 		if noSNMP {
-			res.Outcome = OutcomeFailed
-			return because(res, e)
+			return res
 		}
-		return d.reviewed(ctx, run, dev, because(res, e), false)
+		return d.reviewed(ctx, run, dev, res, false)
 	}
 	now := d.o.Now()
 	p := profile{facts: facts.facts}
@@ -354,6 +360,26 @@ func (d *Discovery) examineSSH(ctx context.Context, run *Run, dev Device, res Re
 			Do: fmt.Sprintf("It could be opened, but no definition knows it. Tell what it runs: muster device set %s --platform NAME", dev.Name)}), false)
 	}
 	return d.reviewed(ctx, run, dev, res, false)
+}
+
+// barred says what stands in the way of opening a device; nil: nothing. One that
+// was stored a moment ago has neither keys nor logins that would have to be read.
+func (d *Discovery) barred(ctx context.Context, run *Run, dev Device, fresh bool) (bar *collector.Error, err error) {
+	if fresh {
+		_, bar, err = d.access.barOf(ctx, run.network(), standing{dev: dev})
+	} else {
+		_, bar, err = d.access.bar(ctx, run.network(), dev.ID)
+	}
+	return bar, err
+}
+
+// unproved is the result for a device at which no session of proof could be had:
+// where SNMP has found it, only what it runs is not known.
+func unproved(res Result, why *collector.Error, noSNMP bool) Result {
+	if noSNMP {
+		res.Outcome = OutcomeFailed
+	}
+	return because(res, why)
 }
 
 // proofFacts is what a session of proof brought beside the platform.

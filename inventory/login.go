@@ -98,10 +98,18 @@ func (l *login) pass(ctx context.Context) (err error) {
 // settleMissing keeps at the device why it cannot be opened.
 func (l *login) settleMissing(ctx context.Context, why error) error {
 	var e *collector.Error
-	if errors.As(why, &e) {
-		if err := l.a.o.Store.Update(ctx, func(tx Tx) error { return keepMissing(tx, l.st.dev.ID, e) }); err != nil {
+	if dev := l.st.dev; !errors.As(why, &e) || !noteMissing(&dev, e) {
+		return why
+	}
+	err := l.a.o.Store.Update(ctx, func(tx Tx) error {
+		dev, err := tx.Device(l.st.dev.ID)
+		if err != nil || !noteMissing(&dev, e) {
 			return err
 		}
+		return tx.PutDevice(&dev)
+	})
+	if err != nil {
+		return err
 	}
 	return why
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 	"unicode"
@@ -142,18 +143,29 @@ func sameBase(name, base string) bool {
 	return strings.EqualFold(name, base) || cut && strings.EqualFold(head, base) && strings.Trim(tail, "0123456789") == ""
 }
 
-// uniqueName returns base, or base~2, base~3, … where it is taken.
+// uniqueName returns base, or base~N with an N that is free. Where hundreds have
+// their vendor's default name, N is looked for in ever longer steps and then in
+// between: asking for each in turn would take longer with each device.
 func uniqueName(tx Tx, base string, id int64) (string, error) {
-	for n := 1; ; n++ {
-		name := base
-		if n > 1 {
-			name = fmt.Sprintf("%s~%d", base, n)
+	numbered := func(n int) string {
+		if n == 1 {
+			return base
 		}
-		taken, err := tx.NameTaken(name, id)
-		if err != nil || !taken {
-			return name, err
-		}
+		return fmt.Sprintf("%s~%d", base, n)
 	}
+	var failed error
+	free := func(n int) bool {
+		taken, err := tx.NameTaken(numbered(n), id)
+		failed = errors.Join(failed, err)
+		return !taken
+	}
+	most := 1
+	for !free(most) && failed == nil {
+		most *= 2
+	}
+	lowest := most/2 + 1 // most/2 was taken
+	n := lowest + sort.Search(most-lowest, func(i int) bool { return free(lowest + i) })
+	return numbered(n), failed
 }
 
 // cleanName makes a name of what a device calls itself: one word that is safe in

@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// gather is how long after a commit tasks that end wait for each other: a commit
+// costs as much for one row as for twenty.
+const gather = 100 * time.Millisecond
+
 // commit is the one goroutine that writes rows of the run, in the order in which
 // tasks ended, many in one transaction. Nobody is shown a task as ended before
 // its row is on disk.
@@ -15,8 +19,10 @@ func (l *live) commit() {
 	defer l.cut(errStopped)
 	ctx := context.Background() // what was finished is committed, whoever stops
 	var tasks []Task            // not on disk yet
+	pause := time.After(0)
 	for {
 		<-l.dirty
+		l.rest(pause)
 		l.r.mu.Lock()
 		l.count(l.pending)
 		tasks = append(tasks, l.pending...)
@@ -32,6 +38,7 @@ func (l *live) commit() {
 		l.r.mu.Unlock()
 
 		err := l.r.store.SaveRun(ctx, run, tasks)
+		pause = time.After(gather)
 		if err != nil {
 			l.fail(err)
 		}
@@ -53,6 +60,23 @@ func (l *live) commit() {
 			return
 		}
 		l.r.mu.Unlock()
+	}
+}
+
+// rest waits until the pause is over. The end of the run waits for nothing.
+func (l *live) rest(pause <-chan time.Time) {
+	for {
+		l.r.mu.Lock()
+		over := l.over()
+		l.r.mu.Unlock()
+		if over {
+			return
+		}
+		select {
+		case <-pause:
+			return
+		case <-l.dirty:
+		}
 	}
 }
 

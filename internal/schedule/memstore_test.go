@@ -21,6 +21,7 @@ type memStore struct {
 	tasks map[int64]map[int]Task
 	marks map[string]Mark
 	full  bool // every write fails
+	saves int  // commits so far
 }
 
 var errFull = errors.New("disk is full")
@@ -44,6 +45,7 @@ func (s *memStore) SaveRun(_ context.Context, run Run, tasks []Task) error {
 	if s.full {
 		return errFull
 	}
+	s.saves++
 	s.runs[run.ID-1] = run
 	for _, t := range tasks {
 		s.tasks[run.ID][t.N] = t

@@ -70,6 +70,25 @@ func TestSlowDeviceDelaysNobody(t *testing.T) {
 	})
 }
 
+func TestTasksThatEndInAMomentShareACommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		job := testJob{specs: devices("campus", 1, 200), do: func(ctx context.Context, spec Spec, _ func(string)) Outcome {
+			return wait(ctx, time.Duration(spec.DeviceID)*time.Millisecond)
+		}}
+		store := newMemStore()
+		r := New(store, []Job{job}, quiet(Options{RunLimit: always(200), ScopeLimit: func(string) int { return 200 }}))
+		begun := time.Now()
+		run, tasks := runAll(t, r, Request{})
+		if run.Done != 200 || len(tasks) != 200 || time.Since(begun) != 200*time.Millisecond {
+			t.Errorf("%d done, %d rows after %s; want 200 and no wait behind the last", run.Done, len(tasks), time.Since(begun))
+		}
+		if store.saves > 5 {
+			t.Errorf("200 tasks that ended within 200 ms took %d commits", store.saves)
+		}
+		r.Close()
+	})
+}
+
 // Devices that hang would take all places: what gets on has its turn all the
 // same, and no more than four times the limit are at work.
 func TestStuckTasksGiveTheirPlaceAway(t *testing.T) {
