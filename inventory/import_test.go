@@ -123,7 +123,7 @@ const importList = `name,address,port,platform,site,credential,tags
 r1,192.0.2.1,,frr,paris,,core
 core-sw1,192.0.2.2,,ios,,,
 r3,192.0.2.3,2222,cisco_iosxe,lyon,noc,"edge,core"
-r4,192.0.2.4,,aireos,,,
+r4,192.0.2.4,,alteonos,,,
 `
 
 func TestASecondImportChangesNothing(t *testing.T) {
@@ -135,7 +135,7 @@ func TestASecondImportChangesNothing(t *testing.T) {
 		"add r1 192.0.2.1 frr ;",
 		"add core-sw1 192.0.2.2 cisco_ios ;",
 		"change r3 192.0.2.3 cisco_iosxe name: old3 → r3, port: 22 → 2222, platform: none → cisco_iosxe, site: paris → lyon, credential: none → noc, tag: edge, tag: core;",
-		"add r4 192.0.2.4  ; aireos is cisco_aireos, of which there is no definition yet",
+		"add r4 192.0.2.4  ; alteonos is radware_alteon, of which there is no definition yet",
 	}
 	seen := b.imported(d, importList, ImportOptions{})
 	if diff := cmp.Diff(want, told(seen.Steps)); diff != "" || seen.Done {

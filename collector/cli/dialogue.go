@@ -20,10 +20,13 @@ type Dialogue struct {
 	Errors   Errors
 	NoEcho   bool   // the device does not echo commands
 	Enter    string // what ends a line that is sent over SSH; "\n" where empty
-	ExecOnly bool   // no shell is needed: all commands go out as exec requests
-	Exit     string // command that ends the session politely; empty: just close
-	Width    int    // columns of the terminal that is asked for; 0: 511
-	Settle   int    // ms without bytes after a prompt before it counts as the end of a configuration; 0: 30
+	// AsksLogin: SSH lets everybody in, and the shell asks for user and password, as
+	// Telnet does.
+	AsksLogin bool
+	ExecOnly  bool   // no shell is needed: all commands go out as exec requests
+	Exit      string // command that ends the session politely; empty: just close
+	Width     int    // columns of the terminal that is asked for; 0: 511
+	Settle    int    // ms without bytes after a prompt before it counts as the end of a configuration; 0: 30
 }
 
 // Question is something that a device asks and that is no prompt.

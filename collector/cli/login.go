@@ -22,9 +22,15 @@ const (
 	defaultWidth   = 511                    // columns of the terminal
 )
 
-// openShell starts a shell, learns its prompt, gets the privilege and turns
-// paging off. Each of these has the login deadline for itself.
+// openShell starts a shell, logs in there once more where it asks for that, learns
+// its prompt, gets the privilege and turns paging off. Each of these has the login
+// deadline for itself.
 func (s *Session) openShell(ctx context.Context) error {
+	if s.d.AsksLogin && s.c.telnet == nil {
+		if err := s.step(ctx, collector.StepLogin, s.c.t.Credential.Name, s.c.lim.Login, s.logInInside); err != nil {
+			return err
+		}
+	}
 	if err := s.step(ctx, collector.StepPrompt, "", s.c.lim.Login, s.start); err != nil {
 		return err
 	}
@@ -51,14 +57,24 @@ func (s *Session) openShell(ctx context.Context) error {
 	return nil
 }
 
-// start opens the shell's channel and learns the prompt.
+// start opens the shell's channel, where there is none yet, and learns the prompt.
 func (s *Session) start(ctx context.Context) error {
+	if s.con == nil {
+		if err := s.openConsole(); err != nil {
+			return err
+		}
+	}
+	return s.learnPrompt(ctx)
+}
+
+// openConsole opens the shell's channel and puts the console over it.
+func (s *Session) openConsole() error {
 	width := s.d.Width
 	if width == 0 {
 		width = defaultWidth
 	}
 	if s.c.telnet != nil {
-		return s.converse(ctx, newTerminal(s.c.telnet, nil, width, s.c.lim.MaxBytes))
+		return s.converse(newTerminal(s.c.telnet, nil, width, s.c.lim.MaxBytes))
 	}
 	ch, reqs, err := s.c.client.OpenChannel("session", nil)
 	if err != nil {
@@ -72,11 +88,11 @@ func (s *Session) start(ctx context.Context) error {
 		}
 		return err
 	}
-	return s.converse(ctx, newTerminal(ch, ch.Stderr(), width, s.c.lim.MaxBytes))
+	return s.converse(newTerminal(ch, ch.Stderr(), width, s.c.lim.MaxBytes))
 }
 
-// converse puts the console over a terminal and learns the prompt.
-func (s *Session) converse(ctx context.Context, t *terminal) error {
+// converse puts the console over a terminal.
+func (s *Session) converse(t *terminal) error {
 	sc, err := t.over()
 	if err != nil {
 		return err
@@ -85,7 +101,7 @@ func (s *Session) converse(ctx context.Context, t *terminal) error {
 	if s.d.Enter != "" && s.c.telnet == nil { // Telnet has a line end of its own
 		s.con.enter = s.d.Enter
 	}
-	return s.learnPrompt(ctx)
+	return nil
 }
 
 // refusedChannel tells of a device that refuses a channel on a connection that

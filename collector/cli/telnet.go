@@ -191,14 +191,20 @@ func (t *telnet) inform(option byte, value ...byte) {
 	t.reply = append(t.reply, telnetIAC, telnetSE)
 }
 
-// What a device asks at a Telnet login, and what it says when it does not like
-// the answer.
+// What a device asks at a Telnet login, or in a shell that asks for one, and what
+// it says when it does not like the answer.
 var (
 	userQuestion = regexp.MustCompile(`(?i)(?:user ?name|user(?: ?id)?|log ?in(?: as| name)?|account) ?[:>]\s*$`)
 	questionEnd  = regexp.MustCompile(`[:>]\s*$`)
 	lastLogin    = regexp.MustCompile(`(?i)\blast\b`) // "Last login: …", on its way
 	refusal      = regexp.MustCompile(`(?i)incorrect|invalid|denied|fail|\bbad\b|wrong|reject|not authori[sz]ed|错误|失败`)
 )
+
+func asksPassword(line []byte) bool {
+	return passwordQuestion.Match(line) && questionEnd.Match(line) && !otherQuestion.Match(line)
+}
+
+func asksUser(line []byte) bool { return userQuestion.Match(line) && !lastLogin.Match(line) }
 
 // telnetLogin answers the questions before the first prompt: the user's name and
 // the password, each once.
@@ -271,9 +277,15 @@ func (l *telnetLogin) possible() error {
 	case cr.Password.Empty():
 		return l.c.fail(collector.StepLogin, collector.ErrNeedsCredential, nil,
 			fmt.Sprintf("Give credential %s a password: scope %s says telnet, which knows no keys", l.c.credential(), collector.Escape(l.c.t.Scope)), nil)
-	case strings.ContainsAny(cr.User+cr.Password.Reveal(), "\r\n\x00"):
-		return l.c.fail(collector.StepLogin, collector.ErrNeedsCredential, nil,
-			fmt.Sprintf("Store a user and a password of one line each for credential %s: Telnet ends both with the line", l.c.credential()), nil)
+	}
+	return l.c.ofOneLine()
+}
+
+// ofOneLine refuses what cannot be typed as an answer of one line.
+func (c *connection) ofOneLine() error {
+	if cr := c.t.Credential; strings.ContainsAny(cr.User+cr.Password.Reveal(), "\r\n\x00") {
+		return c.fail(collector.StepLogin, collector.ErrNeedsCredential, nil,
+			fmt.Sprintf("Store a user and a password of one line each for credential %s: both are typed, and end with the line", c.credential()), nil)
 	}
 	return nil
 }
@@ -327,9 +339,9 @@ func (l *telnetLogin) judge() (act func() (in bool, err error), settle time.Dura
 	switch {
 	case len(bytes.TrimSpace(line)) == 0 || len(line) > lookBack:
 		return nil, 0
-	case passwordQuestion.Match(line) && questionEnd.Match(line) && !otherQuestion.Match(line):
+	case asksPassword(line):
 		return l.password, questionSettle
-	case userQuestion.Match(line) && !lastLogin.Match(line):
+	case asksUser(line):
 		return l.name, questionSettle
 	case l.looksIn(line) && l.sent:
 		return func() (bool, error) { return true, nil }, questionSettle

@@ -161,7 +161,7 @@ func (d *decoder) cli(n, top node, def *Definition) {
 		}
 		return
 	}
-	if !d.keys(n, "cli", "login", "prompt", "enable", "paging", "errors", "no_echo", "enter", "exec_only", "exit", "width", "settle_ms") {
+	if !d.keys(n, "cli", "login", "prompt", "enable", "paging", "errors", "no_echo", "enter", "asks_login", "exec_only", "exit", "width", "settle_ms") {
 		return
 	}
 	c := &def.rules.cli
@@ -225,6 +225,7 @@ func (d *decoder) cli(n, top node, def *Definition) {
 	if e := n.get("enter"); e.kind != isNothing && d.oneOf(e, n, "enter", "cr") != "" {
 		c.enter = "\r"
 	}
+	c.asksLogin = d.truth(n.get("asks_login"), "asks_login")
 	c.execOnly = d.truth(n.get("exec_only"), "exec_only")
 	c.exit = d.command(n.get("exit"), "exit")
 	c.width = d.number(n.get("width"), "width", 80, 32767)

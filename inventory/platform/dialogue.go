@@ -14,7 +14,7 @@ func (d *Definition) Dialogue() cli.Dialogue {
 		Prompt: c.prompt, Pager: c.pager, PagerKey: c.pagerKey,
 		Paging: slices.Clone(c.paging),
 		Errors: cli.Errors{Command: c.command, Denied: c.denied, Right: c.right, Busy: c.busy, Noise: c.noise},
-		NoEcho: c.noEcho, Enter: c.enter, ExecOnly: c.execOnly, Exit: c.exit, Width: c.width, Settle: c.settle,
+		NoEcho: c.noEcho, Enter: c.enter, AsksLogin: c.asksLogin, ExecOnly: c.execOnly, Exit: c.exit, Width: c.width, Settle: c.settle,
 	}
 	for _, q := range c.questions {
 		out.Login = append(out.Login, cli.Question{When: q.when, Send: q.send, Stop: q.stop, Why: q.why})

@@ -309,6 +309,14 @@ func TestDialogueTakesItsPromptsOnly(t *testing.T) {
 	}
 }
 
+func TestWhoseShellAsksForALogin(t *testing.T) {
+	for _, d := range definitions(t).All() {
+		if got, want := d.Dialogue().AsksLogin, d.Name == "cisco_aireos"; got != want {
+			t.Errorf("%s: asks in the shell: %t, want %t", d.Name, got, want)
+		}
+	}
+}
+
 func TestLineEndIsTheDialogues(t *testing.T) {
 	s := definitions(t)
 	for name, want := range map[string]string{"digi_transport": "\r", "cisco_ios": ""} {

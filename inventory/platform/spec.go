@@ -78,6 +78,7 @@ type cliRules struct {
 	noise     []*regexp.Regexp
 	noEcho    bool
 	enter     string // what ends a line that is sent; empty: a line feed
+	asksLogin bool   // the shell asks for user and password once more
 	execOnly  bool
 	exit      string
 	width     int
