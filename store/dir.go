@@ -22,6 +22,8 @@ import (
 const (
 	lockName = "muster.lock"
 	idName   = "muster.id"
+
+	writable = 0x2 | 0x1 // W_OK and X_OK of access(2)
 )
 
 // Prepare makes the data directory where there is none and returns its identity,
@@ -57,6 +59,11 @@ func Prepare(dir string) (id string, fresh bool, err error) {
 func makeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w. Give a directory that you may write with --dir", err)
+	}
+	// Before SQLite looks: of a directory in which it may make no file beside the
+	// database it says only that it cannot open it.
+	if err := syscall.Access(dir, writable); err != nil {
+		return fmt.Errorf("%s cannot be written: %w. Let muster write there (is the file system mounted read-only?), or give another directory with --dir", dir, err)
 	}
 	st, err := os.Stat(dir)
 	if err != nil {
