@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -441,6 +442,49 @@ func TestOverdueBackupIsToldAndResolved(t *testing.T) {
 		after(time.Hour)
 		if got, want := ops.subjects(), "backup-overdue: d1; resolved: backup-overdue: d1"; got != want {
 			t.Errorf("arrived: %s, want %s", got, want)
+		}
+		h.end()
+	})
+}
+
+// TestClockThatJumpsLosesAndHoldsNoMessage: a clock that was a day ahead, and one
+// that is a month ahead for a while.
+func TestClockThatJumpsLosesAndHoldsNoMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ahead atomic.Int64
+		clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())).Round(0) }
+		const day = 24 * time.Hour
+		ops := &inbox{name: "ops", down: true}
+		h := newHouse(t, 10, Options{Now: clock})
+		ahead.Store(int64(day))
+		h.run(to("ops"), ops)
+		h.goes(inventory.StateDown, 1)
+		after(time.Minute) // refused for the first time
+		h.goes(inventory.StateDown, 2)
+		after(time.Second) // waits for company
+		ahead.Store(0)
+		h.end()
+
+		h.run(to("ops"), ops)
+		ops.set(false)
+		after(15 * time.Minute)
+		// What was refused goes behind what nobody has tried.
+		if got, want := ops.subjects(), "unreachable: d2; unreachable: d1"; got != want {
+			t.Errorf("set back by a day, after 15 minutes there arrived %q, want %q", got, want)
+		}
+		ops.set(true)
+		h.goes(inventory.StateUp, 1)
+		after(time.Minute)
+		ahead.Store(int64(30 * day))
+		after(time.Hour)
+		ahead.Store(0)
+		h.end()
+
+		h.run(to("ops"), ops)
+		ops.set(false)
+		after(15 * time.Minute)
+		if got, want := ops.subjects(), "unreachable: d2; unreachable: d1; resolved: unreachable: d1"; got != want {
+			t.Errorf("set ahead by a month for an hour, there arrived %q, want %q", got, want)
 		}
 		h.end()
 	})

@@ -26,7 +26,8 @@ func notify(p *policy, alive []*Alert, at time.Time, w works, canRecheck bool) (
 			}
 			continue
 		}
-		if a.NotifyAt.IsZero() || a.NotifyAt.After(at) {
+		// One that would wait longer than any does was written when the clock was ahead.
+		if wait := a.NotifyAt.Sub(at); a.NotifyAt.IsZero() || wait > 0 && wait <= p.longest(a) {
 			continue
 		}
 		if a.Kind == Unsaved && a.State == Firing && canRecheck && !a.Rechecked && p.routed(Unsaved) {
@@ -90,7 +91,7 @@ func (a *Alerts) digests(ctx context.Context, p *policy, receivers []string, at 
 			return b, next, err
 		}
 		due := nextDigest(last, a.o.DigestAt, p.zone)
-		if last.IsZero() {
+		if last.IsZero() || last.After(at) { // after: the clock was ahead
 			b.Marks[digestMark(to)] = at // the first one tells of the first day
 			due = nextDigest(at, a.o.DigestAt, p.zone)
 		} else if !due.After(at) {

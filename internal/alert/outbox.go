@@ -119,6 +119,9 @@ func (o *outbox) round(ctx context.Context) (time.Duration, error) {
 			continue // pokes when it is through
 		}
 		next := d.NextAt
+		if d.Attempts == 0 || next.Sub(now) > busyMax {
+			next = now // that is no pause: the clock was ahead when it was written
+		}
 		if l.notUntil.After(next) {
 			next = l.notUntil
 		}
@@ -193,7 +196,7 @@ func (o *outbox) one(ctx context.Context, name string, r Receiver, d Delivery) (
 	switch {
 	case err == nil:
 		d.DoneAt, d.Error = now, ""
-	case r == nil || now.Sub(d.At) >= o.a.o.KeepTrying:
+	case r == nil || now.Sub(d.At) >= o.a.o.KeepTrying && d.Attempts >= int(o.a.o.KeepTrying/busyMax): // a clock that jumps ahead ends nothing
 		d.DoneAt, d.Error = now, err.Error()
 		o.a.o.Log.ErrorContext(ctx, "message was given up", "task", name, "err", err)
 	default:

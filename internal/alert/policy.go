@@ -57,6 +57,11 @@ func (p *policy) wait(a *Alert) time.Duration {
 	return 0
 }
 
+// longest is the longest that the notification of an alert waits for its time.
+func (p *policy) longest(a *Alert) time.Duration {
+	return max(p.wait(a), afterSplit, flapHold, recheckWait)
+}
+
 // grace is the shortest one that a route has for unsaved.
 func (p *policy) grace() time.Duration {
 	var shortest time.Duration
