@@ -249,9 +249,9 @@ func (s *Scheduler) owed(ctx context.Context, e *entry) (time.Time, error) {
 		return time.Time{}, err
 	}
 	now := s.now()
-	if m.Due.IsZero() || m.Due.After(now.Add(24*time.Hour)) {
-		// The first start owes nothing. Neither does one with a mark of the future:
-		// the clock was wrong, and must not stop backups until then.
+	if m.Due.IsZero() || m.Due.After(now.Add(24*time.Hour)) || m.Due.After(e.spec.Next(now)) {
+		// The first start owes nothing. Neither does one with a mark of the future
+		// that would leave a time out: the clock was ahead, and must not stop backups.
 		return time.Time{}, s.store.SaveScheduleMark(ctx, Mark{e.Name, now.UTC(), 0})
 	}
 	due := latest(e.spec, m.Due, now)

@@ -207,6 +207,19 @@ func TestClockThatWasInTheFutureDoesNotStopBackups(t *testing.T) {
 	})
 }
 
+func TestClockThatWasHoursAheadLeavesNoHourOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		s.marks["backup"] = Mark{"backup", time.Now().Add(6 * time.Hour), 1}
+		hourly := nightly()
+		hourly.Cron = "20 * * * *"
+		serve(t, s, quick(), 3*time.Hour, hourly)
+		if got, want := starts(s), "01 00:20 schedule, 01 01:20 schedule, 01 02:20 schedule"; got != want {
+			t.Errorf("runs began %s, want %s", got, want)
+		}
+	})
+}
+
 func TestFaultyEntriesReplaceNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemStore()
