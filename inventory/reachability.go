@@ -28,6 +28,7 @@ type Reachability struct {
 	ping func(ctx context.Context, t collector.Target) error
 	echo func(ctx context.Context, addr, source netip.Addr) error // errNoICMP where the kernel does not let us
 	dial func(ctx context.Context, t collector.Target) error
+	own  func() func(addr, source netip.Addr) lack // looks at this machine
 }
 
 // errNoICMP says that the kernel lets us send no echo requests.
@@ -41,7 +42,7 @@ func NewReachability(o Options) *Reachability {
 			_, err := snmp.Ping(ctx, t)
 			return err
 		},
-		echo: echo, dial: knock,
+		echo: echo, dial: knock, own: lookAtMachine,
 	}
 }
 
@@ -73,6 +74,9 @@ func (r *Reachability) Round(ctx context.Context, at time.Time) error {
 		if memory, err = tx.Reach(); err != nil {
 			return err
 		}
+		for id, m := range memory {
+			memory[id] = m.until(at)
+		}
 		if links, err = tx.Links(); err != nil {
 			return err
 		}
@@ -95,6 +99,7 @@ func (r *Reachability) Round(ctx context.Context, at time.Time) error {
 		return err
 	}
 	fronts := inFront(devices, heard, links, chassis)
+	r.blameThisMachine(n, devices, heard, fronts)
 	return r.keep(ctx, n, devices, memory, heard, fronts, at, at.Add(r.o.Now().Sub(begun)))
 }
 
@@ -211,6 +216,17 @@ func (h *heard) note(a *answer, name string, err error) {
 // (RFC 2328 C.3), spanning tree's two times 15 s (IEEE 802.1D-1998 8.10.2).
 const converges = time.Minute
 
+// until forgets what is later than at: the clock was ahead when it was written. A
+// device would else be neither asked nor said to be down before that time.
+func (m Reach) until(at time.Time) Reach {
+	for _, t := range []*time.Time{&m.KnockedAt, &m.LostSince, &m.SNMPLostSince} {
+		if t.After(at) {
+			*t = time.Time{}
+		}
+	}
+	return m
+}
+
 // next is the state machine: what a device's state is after a round, given what
 // it remembered. front is the name of the device that stands in front of it and
 // does not answer either; empty: none.
@@ -269,6 +285,8 @@ func next(d Device, m Reach, h heard, front string, downAfter time.Duration, at,
 		change.To, change.Since, change.Behind = StateDown, since, ""
 		if front != "" {
 			change.To, change.Behind = StateBehind, front
+		}
+		if front != "" && front != ThisMachine {
 			change.Message += "; " + front + " in front of it does not answer either"
 		}
 	}
@@ -343,6 +361,38 @@ func inFront(devices []Device, all []heard, links map[int64][]Link, chassis map[
 		edge = further
 	}
 	return front
+}
+
+// blameThisMachine finds, of the devices that do not answer and were not down
+// before, those to which this machine itself has no way: no route, no link, or a
+// gateway that does not answer. That gateway may be a device of the inventory; then
+// it is the one in front, and not this machine.
+func (r *Reachability) blameThisMachine(n Network, devices []Device, all []heard, fronts map[int64]string) {
+	var lacks func(addr, source netip.Addr) lack
+	byAddr := map[netip.Addr]int{}
+	for i, d := range devices {
+		byAddr[d.Address] = i
+	}
+	for i, d := range devices {
+		if !all[i].silentAll() || d.State == StateDown || d.Address.IsLoopback() {
+			continue
+		}
+		if lacks == nil {
+			lacks = r.own()
+		}
+		l := lacks(d.Address, n.SSHTarget(d, collector.Credential{}, nil).Source)
+		if l.what == "" {
+			continue
+		}
+		all[i].said = append(all[i].said, l.what)
+		gateway, known := byAddr[l.gateway]
+		switch {
+		case !l.gateway.IsValid() || !known:
+			fronts[d.ID] = ThisMachine
+		case all[gateway].silentAll():
+			fronts[d.ID] = devices[gateway].Name
+		}
+	}
 }
 
 // keep stores a round: what changed, in one transaction with its events.

@@ -83,6 +83,7 @@ type watch struct {
 	r                   *Reachability
 	pings, echos, dials atomic.Int32
 	snmp, icmp, tcp     error
+	lacks               map[netip.Addr]lack // what this machine lacks
 }
 
 func newWatch(t *testing.T) *watch {
@@ -92,6 +93,9 @@ func newWatch(t *testing.T) *watch {
 	w.r.ping = func(context.Context, collector.Target) error { w.pings.Add(1); return w.snmp }
 	w.r.echo = func(context.Context, netip.Addr, netip.Addr) error { w.echos.Add(1); return w.icmp }
 	w.r.dial = func(context.Context, collector.Target) error { w.dials.Add(1); return w.tcp }
+	w.r.own = func() func(netip.Addr, netip.Addr) lack {
+		return func(addr, _ netip.Addr) lack { return w.lacks[addr] }
+	}
 	return w
 }
 
@@ -139,6 +143,23 @@ func TestDownIsSaidWithinTheConfiguredTimeHoweverLongTheWaits(t *testing.T) {
 	})
 }
 
+func TestClockThatGoesBackKeepsNoDeviceFromBeingDown(t *testing.T) {
+	w := newWatch(t)
+	d := w.device("core1", func(d *Device) { d.SNMPCredential, d.State = "ro", StateUp })
+	w.snmp, w.icmp, w.tcp = collector.ErrTimedOut, errNoICMP, collector.ErrTimedOut
+	w.round(24 * 60) // the clock is a day ahead
+	for m := range 7 {
+		w.round(m)
+	}
+	now := w.stored(d)
+	if now.State != StateDown || !now.StateSince.Equal(noon) {
+		t.Errorf("state %s since %s, want down since noon", now.State, now.StateSince)
+	}
+	if n := w.dials.Load(); n != 3 {
+		t.Errorf("%d knocks, want one of the wrong time, and one in 5 minutes after it", n)
+	}
+}
+
 func TestSSHIsKnockedOnlyWhenAllElseFailsAndNotOften(t *testing.T) {
 	w := newWatch(t)
 	d := w.device("core1", func(d *Device) { d.SNMPCredential = "ro" })
@@ -171,6 +192,45 @@ func TestSSHIsKnockedOnlyWhenAllElseFailsAndNotOften(t *testing.T) {
 	}
 	if msg := w.m.intervals[d.ID][1].Message; !strings.Contains(msg, "SNMP: no answer") || !strings.Contains(msg, "TCP 22") {
 		t.Errorf("message %q, want what was tried", msg)
+	}
+}
+
+// What this machine itself cannot reach is not down: nobody knows. Where what it
+// lacks is a device of the inventory, that one is in front.
+func TestWhatThisMachineHasNoWayToIsNotDown(t *testing.T) {
+	w := newWatch(t)
+	known := func(d *Device) { d.SNMPCredential, d.State = "ro", StateUp }
+	cut, alone, gate, beyond := w.device("cut", known), w.device("alone", known), w.device("gate", known), w.device("beyond", known)
+	dead := w.device("dead", func(d *Device) { known(d); d.State = StateDown })
+	noLink := lack{what: "interface eth0 of this machine has no link"}
+	w.lacks = map[netip.Addr]lack{cut.Address: noLink, dead.Address: noLink, beyond.Address: {what: "gateway is mute", gateway: gate.Address}}
+	w.snmp, w.icmp, w.tcp = collector.ErrTimedOut, collector.ErrTimedOut, collector.ErrTimedOut
+	for m := range 7 {
+		w.round(m)
+	}
+	for d, want := range map[*Device]string{&cut: "behind this machine", &alone: "down ", &gate: "down ", &beyond: "behind gate", &dead: "down "} {
+		if now := w.stored(*d); string(now.State)+" "+now.Behind != want {
+			t.Errorf("%s is %s %s, want %s", d.Name, now.State, now.Behind, want)
+		}
+	}
+	all := w.m.intervals[cut.ID]
+	if msg := all[len(all)-1].Message; !strings.HasSuffix(msg, noLink.what) {
+		t.Errorf("message %q, want it to end with what is missing", msg)
+	}
+	// The link is back, and the device is not: it is down when routing had its time.
+	w.lacks = nil
+	w.round(7)
+	if now := w.stored(cut); now.State != StateBehind {
+		t.Errorf("%s is %s as soon as the link is back", cut.Name, now.State)
+	}
+	w.round(12)
+	if now := w.stored(cut); now.State != StateDown {
+		t.Errorf("%s is %s though there is a way to it", cut.Name, now.State)
+	}
+	w.snmp = nil
+	w.round(13)
+	if now := w.stored(cut); now.State != StateUp {
+		t.Errorf("%s is %s after an answer", cut.Name, now.State)
 	}
 }
 
