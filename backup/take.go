@@ -88,7 +88,7 @@ func (b *Backups) rulesOf(dev inventory.Device) (rules, error) {
 	}
 	if !r.Spec().HasParts() {
 		return nil, &collector.Error{Device: dev.Name, Step: collector.StepResolve, Kind: collector.ErrPlatformUnknown,
-			Do: fmt.Sprintf("Platform %q has nothing to back up; say what the device runs: muster device set %s --platform NAME", dev.Platform, dev.Name)}
+			Do: fmt.Sprintf("Platform %q has nothing to back up: %s. Where the device runs something else, say so: muster device set %s --platform NAME", dev.Platform, r.Spec().Unread(), dev.Name)}
 	}
 	return r, nil
 }

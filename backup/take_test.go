@@ -347,6 +347,15 @@ func TestUnknownPlatformSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestAPlatformThatIsInventorySaysWhy(t *testing.T) {
+	h := newHouse(t, "r1")
+	h.rules.parts = nil
+	r := h.backups.Take(t.Context(), nil, 1, h.devices[0], nil)
+	if r.Outcome != backup.Failed || r.Kind != collector.ErrPlatformUnknown || !strings.Contains(r.Message, "has nothing to back up: its definition lists no parts.") {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestRuleUpgradeMakesNoVersion(t *testing.T) {
 	h := newHouse(t, "r1")
 	text := config("hostname r1", "uptime 5", "community public1", "password hunter2")

@@ -34,7 +34,11 @@ func (a fakeAgent) Column(context.Context, string) (map[string]string, error) { 
 // the one named proof.
 type fakeSet struct{ proof string }
 
+// fakeDefinition is one with something to back up, but for apc_nmc.
 func fakeDefinition(name string) *platform.Definition {
+	if name == "apc_nmc" {
+		return &platform.Definition{Name: name, Vendor: "V", Evidence: platform.Evidence{Kind: platform.Lab}, Restorable: platform.Restorable{Why: "no command prints it"}}
+	}
 	return &platform.Definition{Name: name, Vendor: "V", Evidence: platform.Evidence{Kind: platform.Lab}, Parts: []platform.Part{{Name: "running"}}}
 }
 
@@ -44,7 +48,7 @@ func (f fakeSet) Identify(sys snmp.System, _ map[string]string) platform.Match {
 	if name, guess := strings.CutPrefix(sys.Descr, "maybe "); guess {
 		return platform.Match{Platform: fakeDefinition(name), Reason: "guess"}
 	}
-	if sys.Descr == "cisco_iosxe" {
+	if sys.Descr == "cisco_iosxe" || sys.Descr == "apc_nmc" {
 		return platform.Match{Platform: fakeDefinition(sys.Descr), Certain: true, Reason: "sysObjectID"}
 	}
 	return platform.Match{Reason: "nothing"}

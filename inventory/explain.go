@@ -301,7 +301,7 @@ func (x *explanation) saySSH(ctx context.Context, match platform.Match) {
 		def = match.Platform
 	}
 	if def != nil && !def.HasParts() && !dev.ManagedGiven {
-		x.say("verdict", "no", "", "it is inventory and nothing else: %s has nothing to back up, so no session is opened", def.Name)
+		x.say("verdict", "no", "", "it is inventory and nothing else: %s has nothing to back up, so no session is opened: %s", def.Name, def.Unread())
 		return
 	}
 	x.sayWayIn(dev, sc)

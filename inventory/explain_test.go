@@ -86,6 +86,11 @@ func TestExplainSaysWhatADiscoveryWouldDo(t *testing.T) {
 		"budget yes: 0 of 2", "host key info: none is pinned",
 		"verdict no: no session would be opened: needs-decision | SNMP does not prove what web1 is"})...)
 
+	s.agents[at3] = agentOf("apc_nmc", "ups1", "")
+	s.like("what is inventory and nothing else", s.explained(at3.String(), ""), slices.Concat([]string{"address info", "scope yes"}, creds, []string{
+		`snmp yes: ro: answered as "ups1"`, "identity info: it would be a new device, ups1", "platform yes: apc_nmc, by sysObjectID",
+		"verdict no: it is inventory and nothing else: apc_nmc has nothing to back up, so no session is opened: no command prints it"})...)
+	delete(s.agents, at3)
 	s.like("silence", s.explained(at3.String(), ""), slices.Concat([]string{"address info", "scope yes"}, creds, []string{
 		"snmp no: ro: ", "snmp no: rw: ", "verdict no: discovery would not find it"})...)
 	s.a.o.Network = func() Network {

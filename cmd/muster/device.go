@@ -97,6 +97,9 @@ func (c *deviceShowCmd) Run(s *session) error {
 		}
 		row("state", state)
 		saved := string(d.BackupState)
+		if d.Unread != "" {
+			saved = "none, inventory only: " + d.Unread
+		}
 		if d.LastBackup != nil {
 			saved += ", last good " + when(d.LastBackup) + ", " + plural(d.Versions, "version")
 		}

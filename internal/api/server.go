@@ -193,12 +193,16 @@ func (s *Server) Device(ctx context.Context, name string) (DeviceDetail, error) 
 	if err != nil {
 		return DeviceDetail{}, err
 	}
+	unread := ""
+	if def, ok := s.house.Platforms().ByName(d.Platform); ok && !d.Managed {
+		unread = def.Unread()
+	}
 	return DeviceDetail{
 		Device:        row(d, standings[d.ID]),
 		AddressReason: d.AddressReason, PlatformReason: d.PlatformReason, Tags: full(d.Tags),
 		Credential: d.SSHCredential, SNMPCredential: d.SNMPCredential, Algorithms: string(d.Algorithms), Telnet: s.devices.Telnet(d),
 		FirstSeen: known(d.FirstSeen), LastSeen: known(d.LastSeen),
-		ReadAt: known(f.ReadAt), Behind: d.Behind, Question: d.Question,
+		ReadAt: known(f.ReadAt), Behind: d.Behind, Unread: unread, Question: d.Question,
 		Facts: full(f.Facts), Interfaces: full(f.Interfaces), Addresses: full(f.Addresses), VLANs: full(f.VLANs),
 		Components: full(f.Components), Neighbors: full(f.Neighbors), HostKeys: full(f.HostKeys),
 	}, nil

@@ -132,6 +132,29 @@ func TestStableCallsHaveTheirKeys(t *testing.T) {
 	}
 }
 
+// A device of a platform of which nothing is read says why that is.
+func TestADeviceThatIsInventorySaysWhy(t *testing.T) {
+	for name, tt := range map[string]struct {
+		platform string
+		managed  bool
+		want     string
+	}{
+		"a card in a UPS":                 {"apc_nmc", false, "config.ini"},
+		"one that a person wants managed": {"apc_nmc", true, ""}, // its failed backup says it
+		"a router that is not managed":    {"cisco_iosxe", false, ""},
+		"an unknown device":               {"", false, ""},
+	} {
+		h := newHouse(t)
+		dev := router1()
+		dev.Platform, dev.Managed = tt.platform, tt.managed
+		h.devices.list = []inventory.Device{dev}
+		got, _ := get(t, h.server.Public(), "/v1/devices/r1").(map[string]any)["unread"].(string)
+		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: unread is %q, want %q in it", name, got, tt.want)
+		}
+	}
+}
+
 // Lists are there when they are empty; what is not known is not there at all.
 func TestEmptyListsAreThereAndUnknownsAreNot(t *testing.T) {
 	h := newHouse(t)

@@ -61,6 +61,7 @@ type DeviceDetail struct {
 	LastSeen       *time.Time          `json:"last_seen,omitempty"`
 	ReadAt         *time.Time          `json:"read_at,omitempty"`  // when facts and tables were read last
 	Behind         string              `json:"behind,omitempty"`   // with state "behind": through what it is reached
+	Unread         string              `json:"unread,omitempty"`   // why it is inventory and nothing else
 	Question       string              `json:"question,omitempty"` // what a person has to confirm, with the mend
 	Facts          []inventory.FactAt  `json:"facts"`
 	Interfaces     []snmp.Interface    `json:"interfaces"`

@@ -51,6 +51,26 @@ func TestOwnDefinitionsAreWhole(t *testing.T) {
 	}
 }
 
+func TestAPlatformWithoutPartsSaysWhy(t *testing.T) {
+	bare := strings.NewReplacer("parts:\n  - { name: running, role: running, via: shell, source: show running-config }\n", "",
+		"complete:\n  running: { last_line: '^end$' }\n", "").Replace(minimal)
+	s, faults := Load(folder(map[string]string{"a.yaml": minimal, "b.yaml": strings.Replace(bare, "acme_os", "acme_bare", 1),
+		"c.yaml": strings.Replace(bare, "acme_os", "acme_card", 1) + "restorable: { text: 'no', why: a file that no command prints }\n"}))
+	for _, f := range faults {
+		t.Error(f)
+	}
+	for name, want := range map[string]string{"acme_os": "", "acme_bare": "its definition lists no parts", "acme_card": "a file that no command prints"} {
+		if d, _ := s.ByName(name); d.Unread() != want {
+			t.Errorf("%s: Unread() = %q, want %q", name, d.Unread(), want)
+		}
+	}
+	for _, d := range s.All() {
+		if (d.Unread() == "") != d.HasParts() {
+			t.Errorf("%s: Unread() = %q", d.Name, d.Unread())
+		}
+	}
+}
+
 func TestUserDefinitionAddsAndOverrides(t *testing.T) {
 	s, faults := Load(folder(map[string]string{
 		"acme.yaml":  minimal,

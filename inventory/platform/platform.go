@@ -97,6 +97,17 @@ type Definition struct {
 // managed unless a person says otherwise.
 func (d *Definition) HasParts() bool { return len(d.Parts) > 0 }
 
+// Unread says why nothing of such a device is backed up; empty where something is.
+func (d *Definition) Unread() string {
+	switch {
+	case d.HasParts():
+		return ""
+	case d.Restorable.Why == "":
+		return "its definition lists no parts"
+	}
+	return d.Restorable.Why
+}
+
 // part returns the part with the role.
 func (d *Definition) part(role Role) (Part, bool) {
 	for _, p := range d.Parts {
