@@ -35,7 +35,7 @@ type StateChange struct {
 	From    State     `json:"from"`
 	To      State     `json:"to"`
 	Since   time.Time `json:"since"`            // when the new state began, e.g. the first lost answer
-	Behind  string    `json:"behind,omitempty"` // name of the device in front
+	Behind  string    `json:"behind,omitempty"` // name of the device in front, or ThisMachine
 	Message string    `json:"message"`          // what was tried and seen
 	Site    string    `json:"site,omitempty"`
 }

@@ -290,3 +290,34 @@ func (s *story) operator(t *testing.T) func(*testing.T) {
 	s.h.must(t, nil, "device", "set", "core1", "--credential", "ssh-oper")
 	return func(t *testing.T) { s.h.must(t, nil, "device", "set", "core1", "--credential", "ssh-core1") }
 }
+
+// ownLink: where muster's own machine has no way, nothing is said of the devices.
+func (s *story) ownLink(t *testing.T) {
+	begun := time.Now()
+	s.l.run(t, "exec", "ip", "link", "set", "br0", "down")
+	devices := ask[[]deviceRow](t, s.h, nil, "device", "list")
+	for _, d := range devices {
+		wait(t, 20*time.Second, d.Name+" is not reached", func() bool { return s.state(t, d.Name) == "behind" })
+		if got := ask[deviceRow](t, s.h, nil, "device", "show", d.Name).Behind; got != "this machine" {
+			t.Errorf("%s is behind %q, want this machine", d.Name, got)
+		}
+	}
+	for n, r := range s.h.backup(t) {
+		if r.Outcome != "skipped" || !strings.Contains(r.Message, "this machine has no way there") {
+			t.Errorf("%s is %+v, want it skipped since there is no way to it", n, r)
+		}
+	}
+	s.l.run(t, "exec", "ip", "link", "set", "br0", "up")
+	s.l.run(t, "exec", "ip", "route", "add", s.l.devices["branch1"].Address, "via", s.l.devices["edge1"].Address)
+	s.l.run(t, "exec", "ip", "addr", "replace", "fd99::1/64", "dev", "br0", "nodad")
+	for _, d := range devices {
+		wait(t, 30*time.Second, d.Name+" is up again", func() bool { return s.state(t, d.Name) == "up" })
+	}
+	wait(t, 20*time.Second, "the alert is over", func() bool {
+		a := s.opened(t, begun)
+		return len(a) == 1 && a[0].State == "resolved"
+	})
+	if a := s.opened(t, begun)[0]; a.Kind != "collector-isolated" || len(a.Devices) != len(devices) {
+		t.Errorf("the alert was %+v, want collector-isolated with all devices", a)
+	}
+}

@@ -56,6 +56,7 @@ func TestRealRouters(t *testing.T) {
 		{"a changed secret shows and its text does not", (*story).changedSecret},
 		{"a dead router is one alert and one recovery, with what is behind it", (*story).oneAlert},
 		{"each fault is what it is", (*story).faults},
+		{"a dead link of muster's own is one alert", (*story).ownLink},
 		{"a rebuilt lab asks once for each device", (*story).rebuilt},
 		{"the fault table is what the guide says", (*story).faultTable},
 		{"no device sees more than 2 rejected logins", (*story).rejections},

@@ -128,6 +128,9 @@ func read(e inventory.Event, into any) error {
 	return nil
 }
 
+// ownLink is the Cause of devices to which muster's own machine has no way.
+const ownLink = "own link"
+
 // stateChanges: a device that is down is unreachable; degraded is not an alert,
 // and neither is what is behind a device that has one.
 func stateChanges(e inventory.Event, on Member) ([]change, error) {
@@ -148,6 +151,10 @@ func stateChanges(e inventory.Event, on Member) ([]change, error) {
 	case inventory.StateUp, inventory.StateDegraded:
 		return []change{{closes, Unreachable, on}}, nil
 	case inventory.StateBehind:
+		if c.Behind == inventory.ThisMachine {
+			on.Cause = ownLink
+			return []change{{opens, Unreachable, on}}, nil
+		}
 		return []change{{moves, Unreachable, on}}, nil
 	}
 	return nil, nil

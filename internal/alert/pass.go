@@ -204,7 +204,12 @@ func (x *pass) partition(k Kind) []cell {
 		if len(ms) > 0 && x.isolated() {
 			return []cell{{CollectorIsolated, "collector", true, ms}}
 		}
-		return x.bunch(k, ms, func(m Member) string { return m.Site }, wentTogether)
+		var cells []cell
+		if own := slices.DeleteFunc(slices.Clone(ms), func(m Member) bool { return m.Cause != ownLink }); len(own) > 0 {
+			cells = append(cells, cell{CollectorIsolated, "collector", true, own})
+			ms = slices.DeleteFunc(ms, func(m Member) bool { return m.Cause == ownLink })
+		}
+		return append(cells, x.bunch(k, ms, func(m Member) string { return m.Site }, wentTogether)...)
 	case BackupFailed, Quarantined:
 		return x.bunch(k, ms, func(m Member) string { return m.Cause }, func(ms []Member) bool { return len(ms) >= groupFrom })
 	case NewDevice:

@@ -209,6 +209,32 @@ func TestCollectorIsIsolatedOnlyWhenNothingAnswersOfAtLeastFive(t *testing.T) {
 	}
 }
 
+// What muster's own machine has no way to is one alert, whatever else is down.
+func TestOwnLinkIsOneAlertBesideWhatIsDown(t *testing.T) {
+	s := newScene(t, 10)
+	own := func(n ...int) (all []inventory.Event) {
+		for _, i := range n {
+			s.devices[i-1].State, s.devices[i-1].Behind = inventory.StateBehind, inventory.ThisMachine
+			all = append(all, s.on(i, inventory.EventState, inventory.StateChange{From: inventory.StateUp, To: inventory.StateBehind,
+				Behind: inventory.ThisMachine, Message: "SNMP: no answer, interface eth0 of this machine has no link"}))
+		}
+		return all
+	}
+	s.pass(slices.Concat(own(1, 2, 3), s.goes(inventory.StateDown, 4))...)
+	s.want("1 collector-isolated [collector] d1,d2,d3 firing !30s", "2 unreachable [d4] d4 firing !30s")
+	if m := s.alerts[0].Message; !strings.HasPrefix(m, "muster has no way to 3 of 10 devices since ") || !strings.Contains(m, "eth0 of this machine has no link. Check this machine's link") {
+		t.Errorf("message %q", m)
+	}
+	s.later(time.Minute).told()
+	s.later(time.Minute).pass(slices.Concat(s.goes(inventory.StateUp, 1, 2), s.goes(inventory.StateDown, 3))...)
+	if a := s.alerts[0]; a.State != Resolved || a.Merged || a.NotifyAt.IsZero() {
+		t.Errorf("the link is back, and its alert is %s, merged %t, told at %v", a.State, a.Merged, a.NotifyAt)
+	}
+	if a := s.alerts[2]; a.Kind != Unreachable || !slices.Equal(a.Devices, []string{"d3"}) {
+		t.Errorf("what stayed away is %+v, want an alert of its own", a)
+	}
+}
+
 func TestDeviceBehindADeadOneHasNoAlert(t *testing.T) {
 	s := newScene(t, 10)
 	s.pass(s.goes(inventory.StateDown, 1, 2)...)

@@ -3,6 +3,7 @@ package alert
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,8 +92,12 @@ func (x *pass) describeReach(a *Alert) string {
 	since := " since " + x.clock(a.Since)
 	switch {
 	case a.Kind == CollectorIsolated:
+		const do = "Check this machine's link, address and gateway"
 		r := x.count(func(inventory.Device) bool { return true })
-		return say(fmt.Sprintf("none of %d devices answers%s", r.all, since), "muster itself is probably cut off", "Check this machine's link, address and gateway")
+		if slices.ContainsFunc(a.Members, func(m Member) bool { return m.Cause == ownLink }) {
+			return say(fmt.Sprintf("muster has no way to %d of %d devices%s", len(a.Devices), r.all, since), seen(a), do)
+		}
+		return say(fmt.Sprintf("none of %d devices answers%s", r.all, since), "muster itself is probably cut off", do)
 	case a.Group:
 		here := x.count(siteOf(a.Subject))
 		all := x.count(func(inventory.Device) bool { return true })

@@ -107,6 +107,9 @@ func (w *backupWork) Do(ctx context.Context, spec Spec, step func(string)) Outco
 // notTried says why a run left out a device that does not answer, and what to do.
 func notTried(dev inventory.Device) string {
 	name, since := collector.Escape(dev.Name), clock(dev.StateSince.UTC())
+	if dev.Behind == inventory.ThisMachine {
+		return fmt.Sprintf("%s is not reached since %s, as this machine has no way there, and was not tried. Check this machine's link, address and gateway", name, since)
+	}
 	if dev.State == inventory.StateBehind {
 		front := collector.Escape(dev.Behind)
 		return fmt.Sprintf("%s is not reached since %s, as %s in front of it does not answer, and was not tried. Look at %s first", name, since, front, front)
