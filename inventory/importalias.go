@@ -68,6 +68,7 @@ var aliases = map[string]string{
 	"fs_fsos":               "fsos fiberstore_fsos fiberstore_fsosv2",
 	"garderos":              "garderos_grs",
 	"h3c_comware":           "comware h3c hp_comware",
+	"hirschmann_classic":    "hirschmann",
 	"hirschmann_hios":       "hios",
 	"hp_procurve":           "procurve hp aruba_osswitch",
 	"huawei_smartax":        "smartax huawei_olt",
