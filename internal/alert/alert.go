@@ -108,7 +108,7 @@ type Member struct {
 	DeviceID int64     `json:"device_id,omitempty"` // 0: about no device
 	Device   string    `json:"device,omitempty"`
 	Subject  string    `json:"subject,omitempty"` // diff group, credential, identifier, receiver, where the kind has one
-	Cause    string    `json:"cause,omitempty"`   // "platform step kind", for grouping
+	Cause    string    `json:"cause,omitempty"`   // for grouping: "platform step kind", the credential, or ownLink
 	Site     string    `json:"site,omitempty"`
 	Since    time.Time `json:"since"`
 	Seen     string    `json:"seen,omitempty"`     // the event's own sentence

@@ -78,7 +78,9 @@ func changesOf(e inventory.Event, w world) ([]change, error) {
 			Credential string `json:"credential"`
 		}
 		err := read(e, &data)
-		return []change{{opens, LoginRejected, with("it rejects credential " + data.Credential)}}, err
+		m := with("it rejects credential " + data.Credential)
+		m.Cause = data.Credential
+		return []change{{opens, LoginRejected, m}}, err
 	case inventory.EventLoginAccepted:
 		return []change{{closes, LoginRejected, on}, {closes, HostKeyChanged, on}}, nil
 	case inventory.EventCredentialStopped:

@@ -158,6 +158,9 @@ func (x *pass) open(k Kind, m Member) {
 		m.Fails, m.FailedAt = m.Fails+1, m.Since
 	}
 	m.Since = old.Since // of the condition, not of the event
+	if k == LoginRejected && m.Cause == "" {
+		m.Cause = old.Cause // a backup tells what was seen; the login told the credential
+	}
 	x.rolls[k].put(key, m)
 }
 
@@ -210,7 +213,7 @@ func (x *pass) partition(k Kind) []cell {
 			ms = slices.DeleteFunc(ms, func(m Member) bool { return m.Cause == ownLink })
 		}
 		return append(cells, x.bunch(k, ms, func(m Member) string { return m.Site }, wentTogether)...)
-	case BackupFailed, Quarantined:
+	case BackupFailed, Quarantined, LoginRejected:
 		return x.bunch(k, ms, func(m Member) string { return m.Cause }, func(ms []Member) bool { return len(ms) >= groupFrom })
 	case NewDevice:
 		return bySubject(k, ms, func(Member) string { return "discovery" })

@@ -235,6 +235,29 @@ func TestOwnLinkIsOneAlertBesideWhatIsDown(t *testing.T) {
 	}
 }
 
+// A credential that some devices reject while it works at others is never stopped,
+// and one alert all the same.
+func TestOneCredentialThatManyRejectIsOneAlert(t *testing.T) {
+	s := newScene(t, 10)
+	rejects := func(n int, credential string) {
+		s.pass(s.on(n, inventory.EventLoginRejected, map[string]string{"credential": credential}))
+		s.pass(s.fails(collector.ErrLoginRejected, collector.StepLogin, n)...)
+	}
+	rejects(1, "noc")
+	rejects(2, "noc")
+	rejects(9, "lab")
+	s.want("1 login-rejected [d1] d1 firing !30s", "2 login-rejected [d2] d2 firing !30s", "3 login-rejected [d9] d9 firing !30s")
+	rejects(3, "noc")
+	rejects(4, "noc")
+	s.want("1 login-rejected [noc] d1,d2,d3,d4 firing !30s", "2 login-rejected [d2] d2 resolved ~", "3 login-rejected [d9] d9 firing !30s")
+	if m := s.alerts[0].Message; !strings.HasPrefix(m, "4 devices (d1, d2, d3, d4) reject credential noc since ") || !strings.Contains(m, "muster device retry") {
+		t.Errorf("message %q", m)
+	}
+	s.later(time.Minute).told()
+	s.later(time.Hour).pass(s.good(1, 2, 3)...)
+	s.want("1 login-rejected [noc] d4 firing", "2 login-rejected [d2] d2 resolved ~", "3 login-rejected [d9] d9 firing")
+}
+
 func TestDeviceBehindADeadOneHasNoAlert(t *testing.T) {
 	s := newScene(t, 10)
 	s.pass(s.goes(inventory.StateDown, 1, 2)...)

@@ -37,6 +37,10 @@ func (x *pass) describe(a *Alert) string {
 	case Unreachable, CollectorIsolated:
 		return x.describeReach(a)
 	case LoginRejected:
+		if a.Group {
+			return say(who+plural(one, " rejects", " reject")+" credential "+subject+since, "",
+				"If they have an account of their own, bind a credential to them by for; else mend the account there, then: muster device retry "+dev+plural(one, "", " and the others"))
+		}
 		return say(who+" rejects our login"+since, seen(a),
 			unless("device retry", "Mend the account or its secret, then: muster device retry "+dev))
 	case CredentialStopped:
@@ -130,7 +134,7 @@ func (x *pass) recovery(a *Alert) string {
 	case CollectorIsolated:
 		return "devices answer again" + lasted
 	case LoginRejected:
-		return who + " accepts our login again" + lasted
+		return who + plural(one, " accepts", " accept") + " our login again" + lasted
 	case CredentialStopped:
 		return "credential " + collector.Escape(a.Subject) + " works again" + lasted
 	case HostKeyChanged:
