@@ -88,7 +88,7 @@ func (b *Backups) rulesOf(dev inventory.Device) (rules, error) {
 	}
 	if !r.Spec().HasParts() {
 		return nil, &collector.Error{Device: dev.Name, Step: collector.StepResolve, Kind: collector.ErrPlatformUnknown,
-			Do: fmt.Sprintf("Platform %q has nothing to back up: %s. Where the device runs something else, say so: muster device set %s --platform NAME", dev.Platform, r.Spec().Unread(), dev.Name)}
+			Do: fmt.Sprintf("Platform %q has nothing to back up: %s. Keep the device as inventory: muster device set %s --no-managed; or say what else it runs: --platform NAME", dev.Platform, r.Spec().Unread(), dev.Name)}
 	}
 	return r, nil
 }
@@ -208,6 +208,9 @@ func readPart(ctx context.Context, s platform.Talker, dev inventory.Device, p pl
 		return out.Text, err
 	}
 	out, err := s.Run(ctx, p.Source)
+	if p.Else != "" && collector.KindOf(err) == collector.ErrCommandRejected {
+		out, err = s.Run(ctx, p.Else)
+	}
 	return out.Text, err
 }
 

@@ -266,6 +266,27 @@ func TestOptionalPartsMayBeRefused(t *testing.T) {
 	}
 }
 
+// A router with a switch module does not know "show vlan": the other command is
+// asked, and only where the first is not known.
+func TestACommandThatTheDeviceDoesNotKnowHasAnother(t *testing.T) {
+	h := newHouse(t, "r1")
+	h.rules.parts[1].Optional, h.rules.parts[1].Else = false, "show vlan-switch"
+	h.box().answers["show vlan-switch"] = "1 default\n"
+	h.want(backup.Stored, 1, config("hostname r1"))
+	if got := h.text(backup.Which{Part: "vlans"}); got != "1 default\n" {
+		t.Errorf("vlans %q", got)
+	}
+	h.box().answers["show vlan"] = "2 other\n"
+	h.want(backup.Stored, 2, config("hostname r1"))
+	if got := h.text(backup.Which{Part: "vlans"}); got != "2 other\n" {
+		t.Errorf("vlans %q, want those of the command that it knows", got)
+	}
+	h.box().errs["show vlan"] = &collector.Error{Step: collector.StepCommand, Kind: collector.ErrRightsMissing}
+	if r := h.want(backup.Quarantined, 2, config("hostname r1")); !strings.Contains(r.Message, "rights-missing") {
+		t.Errorf("a right that is missing has no other command: %+v", r)
+	}
+}
+
 func TestRequiredPartThatIsRefusedIsQuarantined(t *testing.T) {
 	h := newHouse(t, "r1")
 	h.rules.parts[1].Optional = false
@@ -351,7 +372,7 @@ func TestAPlatformThatIsInventorySaysWhy(t *testing.T) {
 	h := newHouse(t, "r1")
 	h.rules.parts = nil
 	r := h.backups.Take(t.Context(), nil, 1, h.devices[0], nil)
-	if r.Outcome != backup.Failed || r.Kind != collector.ErrPlatformUnknown || !strings.Contains(r.Message, "has nothing to back up: its definition lists no parts.") {
+	if r.Outcome != backup.Failed || r.Kind != collector.ErrPlatformUnknown || !strings.Contains(r.Message, "has nothing to back up: its definition lists no parts. Keep the device as inventory: muster device set r1 --no-managed") {
 		t.Errorf("%+v", r)
 	}
 }
