@@ -73,7 +73,7 @@ func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventor
 }
 
 // excuse makes no failure of a command that the device does not know and that a
-// trusted capture could do without.
+// trusted capture could do without, or for which another one was answered.
 func excuse(rules rules, c *Capture) {
 	missing := map[string]bool{}
 	for _, t := range c.Texts {
@@ -82,7 +82,8 @@ func excuse(rules rules, c *Capture) {
 	for _, p := range rules.Spec().Parts {
 		for i := range c.Steps {
 			s := &c.Steps[i]
-			if p.Optional && missing[p.Name] && s.Detail == p.Source && s.Kind == collector.ErrCommandRejected {
+			spared := p.Optional && missing[p.Name] || p.Else != "" && !missing[p.Name]
+			if spared && s.Detail == p.Source && s.Kind == collector.ErrCommandRejected {
 				*s = collector.StepTime{Step: s.Step, Detail: s.Detail + "; the device does not know it, which is no failure", TookMs: s.TookMs}
 			}
 		}

@@ -105,23 +105,28 @@ func (r Record) Play(d *platform.Definition) ([]string, error) {
 			return said, err
 		}
 		for _, reading := range readings {
-			command := reading.Source
-			if p.Via == platform.ViaFile {
-				command = "sftp " + command
+			commands := []string{reading.Source}
+			switch {
+			case p.Via == platform.ViaFile:
+				commands[0] = "sftp " + reading.Source
+			case reading.Else != "":
+				commands = append(commands, reading.Else)
 			}
-			left := answers[command]
-			if len(left) == 0 {
-				said = append(said, fmt.Sprintf("%s: %q is not in the record", reading.Name, command))
-				continue
-			}
-			answer := left[0]
-			answers[command] = left[1:]
-			switch why := d.Dialogue().Errors.Refusal([]byte(answer)); {
-			case why != "":
+			for _, command := range commands {
+				left := answers[command]
+				if len(left) == 0 {
+					said = append(said, fmt.Sprintf("%s: %q is not in the record", reading.Name, command))
+					continue
+				}
+				answer := left[0]
+				answers[command] = left[1:]
+				why := d.Dialogue().Errors.Refusal([]byte(answer))
+				if why == "" {
+					texts[reading.Name] = []byte(answer)
+					said = append(said, fmt.Sprintf("%s: %d bytes", reading.Name, len(answer)))
+					break
+				}
 				said = append(said, fmt.Sprintf("%s: the device refused %q: %s", reading.Name, command, why))
-			default:
-				texts[reading.Name] = []byte(answer)
-				said = append(said, fmt.Sprintf("%s: %d bytes", reading.Name, len(answer)))
 			}
 		}
 	}

@@ -118,7 +118,7 @@ func (d *decoder) identify(n node, r *rules) {
 
 func (d *decoder) parts(n node, def *Definition) {
 	for _, it := range d.list(n) {
-		if !d.keys(it, "a part", "name", "role", "via", "source", "optional", "when", "each", "before", "after", "why") {
+		if !d.keys(it, "a part", "name", "role", "via", "source", "else", "optional", "when", "each", "before", "after", "why") {
 			continue
 		}
 		p := Part{
@@ -133,6 +133,12 @@ func (d *decoder) parts(n node, def *Definition) {
 				p.Source = d.path(src, "source")
 			} else {
 				p.Source = d.command(src, "source", it.get("each").kind != isNothing)
+			}
+		}
+		if alt := it.get("else"); alt.kind != isNothing {
+			p.Else = d.command(alt, "else", it.get("each").kind != isNothing)
+			if p.Via != ViaShell {
+				d.fault(alt, "else is a command of a shell: via has to be shell")
 			}
 		}
 		d.repeated(it, &p, def)

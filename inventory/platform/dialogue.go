@@ -52,6 +52,7 @@ func (d *Definition) Commands() []string {
 			add("file " + p.Source)
 		} else {
 			add(p.Source)
+			add(p.Else)
 		}
 		for _, c := range p.After {
 			add(c)

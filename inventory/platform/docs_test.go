@@ -64,7 +64,11 @@ whether the text loads back. Unsaved says whether muster sees that running and s
 			if p.Optional {
 				optional = ", optional"
 			}
-			fmt.Fprintf(&b, "- Reads %s (%s by %s%s): `%s`\n", p.Name, p.Role, p.Via, optional, p.Source)
+			alternative := ""
+			if p.Else != "" {
+				alternative = fmt.Sprintf(", or `%s` where the device does not know that", p.Else)
+			}
+			fmt.Fprintf(&b, "- Reads %s (%s by %s%s): `%s`%s\n", p.Name, p.Role, p.Via, optional, p.Source, alternative)
 		}
 		if len(d.Parts) > 0 {
 			fmt.Fprintf(&b, "- Proofs of the running config: %s.\n", strings.Join(d.proofNames(), ", "))

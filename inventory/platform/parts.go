@@ -23,6 +23,7 @@ type Reading struct {
 	Part          Part   // as the definition has it
 	Name          string // of the text: "running", "context:dmz"
 	Source        string // the command, or the file's path
+	Else          string // the command where the device does not know Source
 	Before, After []string
 }
 
@@ -68,7 +69,7 @@ func (p Part) Readings(texts map[string][]byte) (all []Reading, known bool, err 
 		}
 	}
 	if p.each == nil {
-		return []Reading{{Part: p, Name: p.Name, Source: p.Source, Before: p.Before, After: p.After}}, true, nil
+		return []Reading{{Part: p, Name: p.Name, Source: p.Source, Else: p.Else, Before: p.Before, After: p.After}}, true, nil
 	}
 	text, ok := texts[p.each.part]
 	if !ok {
@@ -87,7 +88,7 @@ func (p Part) Readings(texts map[string][]byte) (all []Reading, known bool, err 
 				Cause: errors.New("a context has a name that no command may hold"),
 				Do:    fmt.Sprintf("Part %s cannot be read for %q, which part %s lists: at most %d names of letters, digits, _ . and - can be asked for", p.Name, collector.Escape(name), p.each.part, maxContexts)}
 		}
-		r := Reading{Part: p, Name: p.Name + ":" + name, Source: named(p.Source, name)}
+		r := Reading{Part: p, Name: p.Name + ":" + name, Source: named(p.Source, name), Else: named(p.Else, name)}
 		for _, c := range p.Before {
 			r.Before = append(r.Before, named(c, name))
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"muster/collector"
 )
 
 // Each mark of a change that waits is needed for one of the fixture's cases, and
@@ -148,5 +150,42 @@ func TestReadings(t *testing.T) {
 				t.Errorf("Readings() = %q, %v, %v", got, known, err)
 			}
 		})
+	}
+}
+
+// A switch module of a router (EtherSwitch) prints its VLANs in the form of a switch,
+// with numbers in the table of SAIDs, and answers "show vlan" with an error.
+func TestVLANsOfASwitchModuleAreWhole(t *testing.T) {
+	const vlans = `
+VLAN Name                             Status    Ports
+---- -------------------------------- --------- -------------------------------
+1    default                          active    Fa0/1/0, Fa0/1/1, Fa0/1/3
+20   voice                            active    Fa0/1/2
+1002 fddi-default                     active    
+1005 trnet-default                    active    
+
+VLAN Type  SAID       MTU   Parent RingNo BridgeNo Stp  BrdgMode Trans1 Trans2
+---- ----- ---------- ----- ------ ------ -------- ---- -------- ------ ------
+1    enet  100001     1500  -      -      -        -    -        1002   1003
+20   enet  100020     1500  -      -      -        -    -        0      0
+1002 fddi  101002     1500  -      -      -        -    -        1      1003
+1005 trnet 101005     1500  -      -      1        ibm  -        0      0
+`
+	for _, f := range fixtures(t) {
+		if f.def.Name != "cisco_ios" {
+			continue
+		}
+		if d := f.def.Dialogue(); d.Errors.Refusal([]byte(`% Ambiguous command:  "show vlan"`)) != collector.ErrCommandRejected {
+			t.Error("an ambiguous command is not taken for one that the device does not know")
+		}
+		texts := maps.Clone(f.parts)
+		texts["vlans"] = []byte(vlans)
+		if proofs, err := f.def.Judge(texts, 0); err != nil {
+			t.Errorf("%v: %v", proofs, err)
+		}
+		texts["vlans"] = []byte(vlans[:len(vlans)/2])
+		if _, err := f.def.Judge(texts, 0); collector.KindOf(err) != collector.ErrProofMissing {
+			t.Errorf("half of them: %v, want proof-missing", err)
+		}
 	}
 }

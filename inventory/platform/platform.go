@@ -62,6 +62,7 @@ type Part struct {
 	Role     Role
 	Via      Via
 	Source   string // the command, or the file's path
+	Else     string // the command where the device does not know Source; empty: none
 	Optional bool   // true: a refusal or a missing file is noted, not a failure
 
 	// Before and After are session commands around the reading, such as those that
