@@ -207,9 +207,10 @@ func (s *Store) text(tx *sql.Tx, id int64) ([]byte, error) {
 // people.
 func (s *Store) verifyVersions(ctx context.Context) (found []Problem, err error) {
 	const captures = `SELECT DISTINCT capture_id FROM capture_part WHERE raw_id IS NOT NULL ORDER BY capture_id`
-	const versions = `SELECT device_id, number FROM version ORDER BY device_id, number`
+	const versions = `SELECT v.device_id, coalesce(d.name, 'device ' || v.device_id), v.number FROM version v LEFT JOIN device d ON d.id = v.device_id ORDER BY v.device_id, v.number`
 	type version struct {
 		device int64
+		name   string
 		number int
 	}
 	var all []version
@@ -220,7 +221,7 @@ func (s *Store) verifyVersions(ctx context.Context) (found []Problem, err error)
 	defer rows.Close()
 	for rows.Next() {
 		var v version
-		if err := rows.Scan(&v.device, &v.number); err != nil {
+		if err := rows.Scan(&v.device, &v.name, &v.number); err != nil {
 			return nil, err
 		}
 		all = append(all, v)
@@ -232,7 +233,7 @@ func (s *Store) verifyVersions(ctx context.Context) (found []Problem, err error)
 		found = append(found, Problem{What: "version", Of: of, Seen: seen})
 	}
 	for _, v := range all {
-		of := fmt.Sprintf("device %d version %d", v.device, v.number)
+		of := fmt.Sprintf("%s, number %d", v.name, v.number)
 		texts, err := s.VersionTexts(ctx, v.device, v.number, true)
 		switch {
 		case ctx.Err() != nil:

@@ -115,6 +115,37 @@ func headerFits(path string) (fresh bool, err error) {
 	return false, nil
 }
 
+// fileIsWhole holds the size of a database against what its header says: SQLite
+// opens one that was cut, and misses the end only when it comes to it. As long as
+// there is a write-ahead log, pages may be there alone.
+// https://www.sqlite.org/fileformat.html#in_header_database_size
+func fileIsWhole(path string) error {
+	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	st, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at the database: %w", err)
+	}
+	var header [100]byte
+	if _, err := io.ReadFull(f, header[:]); errors.Is(err, io.EOF) {
+		return nil // empty: it is made now
+	} else if err != nil {
+		return unreadable(path, err)
+	}
+	valid := bytes.Equal(header[24:28], header[92:96])
+	want := int64(binary.BigEndian.Uint32(header[28:])) * int64(binary.BigEndian.Uint16(header[16:]))
+	if valid && st.Size() < want {
+		return refuse(ErrDamaged, "%s is damaged: it has %d bytes of %d, the rest was cut off. Restore the newest copy with muster self restore", path, st.Size(), want)
+	}
+	return nil
+}
+
 // readID reads the identity from an existing database; "" where its first
 // migration has not happened.
 func readID(path string) (string, error) {

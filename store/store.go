@@ -151,6 +151,9 @@ func (s *Store) open(ctx context.Context, fresh bool) error {
 			return err
 		}
 	}
+	if err := fileIsWhole(path); err != nil {
+		return err
+	}
 	var err error
 	s.w, err = sql.Open("sqlite3", dsn(path, writerParams()))
 	if err != nil {

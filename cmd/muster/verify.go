@@ -10,6 +10,7 @@ import (
 	mangokong "github.com/alecthomas/mango-kong"
 	"github.com/muesli/roff"
 
+	"muster/collector"
 	"muster/internal/api"
 	"muster/internal/app"
 )
@@ -23,7 +24,10 @@ func (c *verifyCmd) Run(s *session) error {
 			return err
 		}
 		for _, f := range v.Faults {
-			fmt.Fprintln(s.stderr, "muster: "+f)
+			fmt.Fprintln(s.stderr, "muster: "+collector.Escape(f))
+		}
+		if len(v.Faults) > 0 {
+			fmt.Fprintln(s.stderr, "muster: what is named there is damaged, all else goes on; a copy made before may have it: muster --dir NEW self restore COPY")
 		}
 		fmt.Fprintf(s.stdout, "%s read and checked: %s\n", plural(v.Versions, "version"), map[bool]string{true: "all whole", false: plural(len(v.Faults), "fault")}[len(v.Faults) == 0])
 		if len(v.Faults) > 0 {
