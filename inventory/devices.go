@@ -26,11 +26,7 @@ func NewDevices(o Options, a *Access) *Devices { return &Devices{o: o.withDefaul
 
 // List returns the devices that a filter chooses, by name.
 func (d *Devices) List(ctx context.Context, f Filter) ([]Device, error) {
-	var all []Device
-	err := d.o.Store.View(ctx, func(tx Reader) (err error) {
-		all, err = tx.Devices()
-		return err
-	})
+	all, err := d.o.Store.Devices(ctx)
 	chosen := []Device{}
 	for _, dev := range all {
 		if f.Match(dev) {
@@ -43,8 +39,12 @@ func (d *Devices) List(ctx context.Context, f Filter) ([]Device, error) {
 // Show returns one device by its name, an address of it, or its serial. The
 // error is ErrNoDevice with the nearest names.
 func (d *Devices) Show(ctx context.Context, key string) (dev Device, err error) {
+	all, err := d.o.Store.Devices(ctx)
+	if err != nil {
+		return dev, err
+	}
 	err = d.o.Store.View(ctx, func(tx Reader) error {
-		dev, err = find(tx, key)
+		dev, err = among(all, tx, key)
 		return err
 	})
 	return dev, err
@@ -93,6 +93,11 @@ func find(tx Reader, key string) (Device, error) {
 	if err != nil {
 		return Device{}, err
 	}
+	return among(all, tx, key)
+}
+
+// among is find for a list of all devices.
+func among(all []Device, tx Reader, key string) (Device, error) {
 	var serial []Device
 	for _, dev := range all {
 		if strings.EqualFold(dev.Name, key) {

@@ -51,6 +51,12 @@ func (m *memory) View(ctx context.Context, f func(Reader) error) error {
 	return f(memoryTx{m})
 }
 
+func (m *memory) Devices(context.Context) ([]Device, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return memoryTx{m}.Devices()
+}
+
 func (m *memory) Update(ctx context.Context, f func(Tx) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -19,6 +19,9 @@ var ErrNoDevice = errors.New("no such device")
 type Store interface {
 	// View runs f on one consistent state and waits for no writer.
 	View(ctx context.Context, f func(Reader) error) error
+	// Devices lists all devices as they were acknowledged, by name, without a look
+	// at the database for those that did not change.
+	Devices(ctx context.Context) ([]Device, error)
 	// Update runs f once, in one transaction: all of it is on disk when Update
 	// returns nil, nothing of it otherwise. f must not wait for anything.
 	Update(ctx context.Context, f func(Tx) error) error

@@ -75,11 +75,11 @@ SELECT id, size FROM capture WHERE id = (
 	return id, size, err
 }
 
-// BackupStandings implements backup.Store.
-func (s *Store) BackupStandings(ctx context.Context) (all map[int64]backup.Standing, err error) {
+// readStandings reads how one device stands, or with id 0 all of them.
+func readStandings(tx *sql.Tx, id int64) (map[int64]backup.Standing, error) {
 	// One seek in an index for each device and question: the number of captures
 	// that are kept does not count.
-	const query = `
+	query, args := `
 SELECT d.id, c.outcome, c.taken_at, c.step, c.kind, c.message, coalesce(q.decision, ''),
     (SELECT taken_at FROM capture WHERE id = (
         SELECT max(
@@ -90,39 +90,39 @@ SELECT d.id, c.outcome, c.taken_at, c.step, c.kind, c.message, coalesce(q.decisi
     EXISTS (SELECT 1 FROM quarantine WHERE device_id = d.id AND decided_at IS NULL)
 FROM device d
 JOIN capture c ON c.id = (SELECT max(id) FROM capture WHERE device_id = d.id)
-LEFT JOIN quarantine q ON q.capture_id = c.id`
-	all = map[int64]backup.Standing{}
-	err = s.view(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.Query(query)
-		if err != nil {
-			return err
+LEFT JOIN quarantine q ON q.capture_id = c.id`, []any{}
+	if id != 0 {
+		query, args = query+` WHERE d.id = ?1`, []any{id}
+	}
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := map[int64]backup.Standing{}
+	for rows.Next() {
+		var id, at int64
+		var st backup.Standing
+		var decision string
+		var good sql.NullInt64
+		if err := rows.Scan(&id, &st.Outcome, &at, &st.Step, &st.Kind, &st.Message, &decision, &good, &st.Versions, &st.Waiting); err != nil {
+			return nil, err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var id, at int64
-			var st backup.Standing
-			var decision string
-			var good sql.NullInt64
-			if err := rows.Scan(&id, &st.Outcome, &at, &st.Step, &st.Kind, &st.Message, &decision, &good, &st.Versions, &st.Waiting); err != nil {
-				return err
-			}
-			st.At, st.LastGood = fromMs(at), fromMsOrNull(good)
-			if decision == "accepted" {
-				st.Outcome, st.Step, st.Kind, st.Message = backup.Stored, "", "", ""
-			}
-			all[id] = st
+		st.At, st.LastGood = fromMs(at), fromMsOrNull(good)
+		if decision == "accepted" {
+			st.Outcome, st.Step, st.Kind, st.Message = backup.Stored, "", "", ""
 		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		open, err := openDrifts(tx, 0)
-		for _, d := range open {
-			st := all[d.DeviceID]
-			st.Drift = append(st.Drift, d.Kind)
-			all[d.DeviceID] = st
-		}
-		return err
-	})
+		all[id] = st
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	open, err := openDrifts(tx, id)
+	for _, d := range open {
+		st := all[d.DeviceID]
+		st.Drift = append(st.Drift, d.Kind)
+		all[d.DeviceID] = st
+	}
 	return all, err
 }
 

@@ -33,8 +33,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
-
 	"muster/internal/secret"
 )
 
@@ -99,6 +97,10 @@ type Store struct {
 	quit  chan struct{} // closed by Close
 	done  chan struct{} // closed by the writer when it has ended
 
+	watching bool      // the writing connection has its triggers
+	noted    []touched // by the triggers, in this batch
+	lists    lists
+
 	commits  atomic.Int64 // batches so far
 	closing  sync.Once
 	closeErr error
@@ -155,10 +157,7 @@ func (s *Store) open(ctx context.Context, fresh bool) error {
 		return err
 	}
 	var err error
-	s.w, err = sql.Open("sqlite3", dsn(path, writerParams()))
-	if err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
-	}
+	s.w = sql.OpenDB(writerConnector{s, dsn(path, writerParams())})
 	s.w.SetMaxOpenConns(1)
 	if err := checkBuild(ctx, s.w, path); err != nil {
 		return err
@@ -177,6 +176,9 @@ func (s *Store) open(ctx context.Context, fresh bool) error {
 		return err
 	}
 	if err := s.openSealed(ctx); err != nil {
+		return err
+	}
+	if err := s.watch(ctx); err != nil {
 		return err
 	}
 	s.read, err = sql.Open("sqlite3", dsn(path, readerParams()))

@@ -82,6 +82,7 @@ func (s *Store) writer() {
 		}
 		if next.alone != nil {
 			next.err = s.contain(func() error { return next.alone(next.ctx, s.w) })
+			s.tell()
 			close(next.done)
 			next = nil
 			continue
@@ -135,6 +136,7 @@ collect:
 	if whole != nil {
 		s.log.Error("nothing of a batch was stored", "writes", len(ran), "err", whole)
 	}
+	s.tell()
 	s.announce() // before the acknowledgements, so that who was acknowledged sees readers awake
 	for _, r := range ran {
 		close(r.done)
