@@ -289,7 +289,8 @@ func TestEveryDefinitionHasTheNamesOfOtherTools(t *testing.T) {
 	}
 	// No other tool has a name of its own for these; a Catalyst 9800 goes by those
 	// of IOS-XE there, an MDS by those of NX-OS.
-	known := []string{"frr", "bird", "cisco_c9800", "cisco_mds", "netgate_tnsr", "quanta_qnos", "vsol_olt"}
+	known := []string{"frr", "bird", "cisco_c9800", "cisco_mds", "netgate_tnsr", "quanta_qnos", "vsol_olt",
+		"lantronix_slc", "raritan_px", "ruckus_smartzone", "siemens_scalance", "westermo_weos"}
 	for name := range aliases {
 		known = append(known, name)
 	}
