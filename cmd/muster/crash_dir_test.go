@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,7 +30,7 @@ func (h *crashHouse) refused(args ...string) string {
 	if code := cmd.ProcessState.ExitCode(); code < 0 {
 		h.t.Errorf("muster %s goes on, want that it fails", strings.Join(args, " "))
 	}
-	if _, failed := err.(*exec.ExitError); !failed {
+	if _, failed := errors.AsType[*exec.ExitError](err); !failed {
 		h.t.Errorf("muster %s ended with %v, want that it fails\n%s", strings.Join(args, " "), err, said)
 	}
 	return string(said)

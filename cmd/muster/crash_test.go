@@ -207,11 +207,19 @@ type crashServer struct {
 
 func (h *crashHouse) serve() *crashServer {
 	h.t.Helper()
+	return h.serveBy(func(cmd *exec.Cmd) {
+		if err := cmd.Start(); err != nil {
+			h.t.Fatal(err)
+		}
+	})
+}
+
+// serveBy lets start begin the server.
+func (h *crashHouse) serveBy(start func(*exec.Cmd)) *crashServer {
+	h.t.Helper()
 	s := &crashServer{h: h, cmd: h.command("serve"), client: api.Dial(filepath.Join(h.dir, "muster.sock"))}
 	s.cmd.Stderr = &s.log
-	if err := s.cmd.Start(); err != nil {
-		h.t.Fatal(err)
-	}
+	start(s.cmd)
 	h.t.Cleanup(func() { _ = s.cmd.Process.Kill() }) // where the test ended early
 	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		hello, err := s.client.Hello(h.t.Context())
