@@ -1,0 +1,50 @@
+package app
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"muster/internal/lab"
+	"muster/internal/schedule"
+)
+
+// TestClockThatJumpsAheadLetsNothingGo: what is old by a clock that was set ahead is
+// kept for a night, and let go where that is the time in the next one too.
+func TestClockThatJumpsAheadLetsNothingGo(t *testing.T) {
+	t.Parallel()
+	var ahead atomic.Int64 // of the clock
+	h := newHouse(t, lab.Options{Devices: []lab.Device{{Name: "sw1", Platform: lab.IOSXE}}}, "", func(o *Options) {
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	h.discover()
+	runs := func() int {
+		t.Helper()
+		all, err := h.c.Runs(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	night := func() {
+		t.Helper()
+		if _, err := h.app.housekeeping(t.Context(), func(string) {}); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.app.store.SaveScheduleMark(t.Context(), schedule.Mark{Name: jobHousekeeping, Due: h.app.o.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	night()
+	kept := runs()
+	ahead.Store(int64(500 * 24 * time.Hour))
+	night()
+	if n := runs(); n != kept || kept == 0 {
+		t.Errorf("%d of %d runs are there after the clock was set ahead", n, kept)
+	}
+	ahead.Add(int64(24 * time.Hour))
+	night()
+	if n := runs(); n != 0 {
+		t.Errorf("%d runs of 500 days ago are still there in the night after", n)
+	}
+}
