@@ -31,6 +31,12 @@ func (b *Backups) settle(ctx context.Context, dev inventory.Device, rules rules,
 
 	commit := Commit{At: c.TakenAt, DeviceID: dev.ID, Capture: &Captured{Capture: c}}
 	result, err := b.compute(ctx, dev, rules, &commit, failure)
+	// All that the rules have to say is asked before the commit: what they remember of
+	// the texts is several times their size, and hundreds may wait for the disk.
+	var facts []platform.Fact
+	if b.o.Facts != nil && (result.Outcome == Stored || result.Outcome == Unchanged) {
+		facts = append(rules.TextFacts(c.read()), rules.Volatile(c.running())...)
+	}
 	if err == nil {
 		commit.Capture.Result = result
 		commit.Events = append([]inventory.Event{b.backupEvent(dev, commit.At, result)}, commit.Events...)
@@ -43,8 +49,10 @@ func (b *Backups) settle(ctx context.Context, dev inventory.Device, rules rules,
 			Message: fmt.Sprintf("%s: the backup was not stored: %v", collector.Escape(dev.Name), err)}
 	}
 	b.tell(ctx, c, result)
-	if result.Outcome == Stored || result.Outcome == Unchanged {
-		b.handFacts(ctx, dev, rules, c)
+	if len(facts) > 0 { // the backup stands without them
+		if err := b.o.Facts(ctx, dev, facts, c.TakenAt); err != nil {
+			b.o.Log.WarnContext(ctx, "facts from a configuration were not kept", "device", dev.Name, "err", err)
+		}
 	}
 	return result
 }
@@ -418,20 +426,5 @@ func (b *Backups) tell(ctx context.Context, c Capture, r Result) {
 		log.InfoContext(ctx, "capture finished", "version", r.Version, "bytes", len(c.running()), "outcome", r.Outcome)
 	default:
 		log.WarnContext(ctx, "capture failed", "step", r.Step, "kind", r.Kind, "outcome", r.Outcome, "message", r.Message)
-	}
-}
-
-// handFacts gives what the texts say of the device to the inventory. The backup
-// stands without it.
-func (b *Backups) handFacts(ctx context.Context, dev inventory.Device, rules rules, c Capture) {
-	if b.o.Facts == nil {
-		return
-	}
-	facts := append(rules.TextFacts(c.read()), rules.Volatile(c.running())...)
-	if len(facts) == 0 {
-		return
-	}
-	if err := b.o.Facts(ctx, dev, facts, c.TakenAt); err != nil {
-		b.o.Log.WarnContext(ctx, "facts from a configuration were not kept", "device", dev.Name, "err", err)
 	}
 }

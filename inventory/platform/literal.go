@@ -104,11 +104,12 @@ func (g guard) passes(lower []byte) bool {
 }
 
 // weight says how well a set tells lines apart: by its shortest text, then by
-// how few there are.
+// how few there are. Blanks tell little, unless there are many.
 func weight(set []string) int {
 	shortest := 1 << 10
 	for _, s := range set {
-		shortest = min(shortest, len(strings.Trim(s, " ")))
+		said := len(strings.Trim(s, " "))
+		shortest = min(shortest, said+(len(s)-said)/8)
 	}
 	return shortest<<8 - len(set)
 }
