@@ -96,8 +96,11 @@ func (d *Discovery) examineSNMP(ctx context.Context, run *Run, c Candidate, dev 
 	}
 	p := profile{scope: sc, facts: lk.facts, snmpCredential: c.Credential, snmpDetail: lk.detail,
 		identified: lk.match.Platform != nil && lk.match.Certain && lk.match.Platform.HasParts()}
+	vendor := "" // of serials: only a definition's, which says it the same way each time
+	p.vendor = vendorOf(lk.reading.System.ObjectID)
 	if lk.match.Platform != nil {
-		p.vendor = lk.match.Platform.Vendor
+		vendor = lk.match.Platform.Vendor
+		p.vendor = vendor
 		// A guess does not take the place of what a proof has found.
 		if lk.match.Certain || dev.Platform == "" {
 			p.platform, p.platformReason = lk.match.Platform, lk.match.Reason
@@ -106,7 +109,7 @@ func (d *Discovery) examineSNMP(ctx context.Context, run *Run, c Candidate, dev 
 	if d.o.Resolve != nil && nameTells(lk.reading.System.Name) {
 		p.resolved, _ = d.o.Resolve(ctx, lk.reading.System.Name) // a name that DNS does not know is no fault
 	}
-	s, o := d.sighting(lk, c, p.vendor)
+	s, o := d.sighting(lk, c, vendor)
 	dev, res, err = d.place(ctx, s, o, p, res, dry)
 	if err != nil {
 		return failed(res, fmt.Errorf("store what %s told: %w", c.Addr, err), collector.StepEnd)
@@ -149,10 +152,10 @@ func (d *Discovery) look(ctx context.Context, t collector.Target) (lk look, err 
 	if lk.reading, err = s.Read(ctx); err != nil {
 		return lk, err
 	}
-	lk.facts = append(lk.facts, chassisFacts(lk.facts, lk.reading.Components)...)
 	if lk.reading.System.ObjectID == "" && lk.reading.System.Name == "" {
 		lk.reading.System = sys
 	}
+	lk.facts = append(lk.facts, standardFacts(lk.facts, lk.reading)...)
 	lk.detail = s.PrivProtocol()
 	var tables []string
 	for _, f := range lk.reading.Faults {
@@ -165,27 +168,6 @@ func (d *Discovery) look(ctx context.Context, t collector.Target) (lk look, err 
 		lk.said = strings.TrimPrefix(lk.said+"; read in part: "+strings.Join(tables, ", "), "; ")
 	}
 	return lk, nil
-}
-
-// chassisFacts are what ENTITY-MIB says of the chassis, where no definition knew
-// better.
-func chassisFacts(have []platform.Fact, components []snmp.Component) []platform.Fact {
-	var facts []platform.Fact
-	for _, c := range components {
-		if c.Class != "chassis" {
-			continue
-		}
-		for _, f := range []platform.Fact{
-			{Name: "serial", Value: c.Serial, Source: fmt.Sprintf("ENTITY-MIB::entPhysicalSerialNum.%d", c.Index)},
-			{Name: "model", Value: c.Model, Source: fmt.Sprintf("ENTITY-MIB::entPhysicalModelName.%d", c.Index)},
-		} {
-			if strings.TrimSpace(f.Value) != "" && factOf(have, f.Name) == "" && (f.Name != "serial" || serialTells(f.Value)) {
-				facts = append(facts, f)
-			}
-		}
-		break
-	}
-	return facts
 }
 
 // tableOf says to which of our tables an SNMP step belongs; "": to none.

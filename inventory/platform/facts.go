@@ -150,7 +150,7 @@ func (s *factSource) snmp(ctx context.Context, ask Asker, sys snmp.System) (valu
 	case fromDescr:
 		return s.take(sys.Descr), s.from, nil
 	case fromObjectID:
-		return telling(s.objects[strings.TrimPrefix(sys.ObjectID, ".")]), s.from, nil
+		return Telling(s.objects[strings.TrimPrefix(sys.ObjectID, ".")]), s.from, nil
 	case fromScalar:
 		got, err := ask.Get(ctx, s.oid)
 		if err != nil {
@@ -248,7 +248,7 @@ func (s *factSource) take(v string) string {
 		}
 		v = m[1]
 	}
-	return telling(v)
+	return Telling(v)
 }
 
 // anonymous are values that vendors put where they have none. Many devices share
@@ -260,8 +260,9 @@ var anonymous = map[string]bool{
 	"123456789": true, "1234567890": true, "0123456789": true,
 }
 
-// telling returns v without padding, or "" where it says nothing.
-func telling(v string) string {
+// Telling returns v without padding, or "" where it says nothing: what vendors put
+// where they have no value.
+func Telling(v string) string {
 	v = strings.Trim(strings.TrimSpace(v), "\x00 ")
 	if anonymous[strings.ToLower(v)] || strings.Trim(v, "0.-_xX ") == "" {
 		return ""

@@ -287,12 +287,12 @@ func (r rows) Column(_ context.Context, oid string) (map[string]string, error) {
 
 func TestAnonymousValuesAreNoFacts(t *testing.T) {
 	for _, v := range []string{"", " ", "0", "N/A", "n/a", "Not Specified", "unknown", "None", "00000000", "--", "BUILTIN", "To be filled by O.E.M.", "\x00\x00"} {
-		if got := telling(v); got != "" {
-			t.Errorf("telling(%q) = %q", v, got)
+		if got := Telling(v); got != "" {
+			t.Errorf("Telling(%q) = %q", v, got)
 		}
 	}
-	if got := telling(" FOC1111AAAA\x00"); got != "FOC1111AAAA" {
-		t.Errorf("telling() = %q", got)
+	if got := Telling(" FOC1111AAAA\x00"); got != "FOC1111AAAA" {
+		t.Errorf("Telling() = %q", got)
 	}
 }
 
