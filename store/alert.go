@@ -53,7 +53,7 @@ func (s *Store) LiveAlerts(ctx context.Context) ([]*alert.Alert, error) {
 func (s *Store) alerts(ctx context.Context, query string, args ...any) (all []*alert.Alert, err error) {
 	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read alerts: %w", err)
+		return nil, fmt.Errorf("read alerts: %w", damaged(err))
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
@@ -66,7 +66,7 @@ func (s *Store) alerts(ctx context.Context, query string, args ...any) (all []*a
 			err = errors.Join(json.Unmarshal([]byte(devices), &a.Devices), json.Unmarshal([]byte(detail), &a.Detail))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read alerts: %w", err)
+			return nil, fmt.Errorf("read alerts: %w", damaged(err))
 		}
 		a.OpenedAt, a.ResolvedAt, a.AckedAt = fromMs(opened), fromMsOrNull(resolved), fromMsOrNull(acked)
 		all = append(all, a)
@@ -212,7 +212,7 @@ func (s *Store) AlertMark(ctx context.Context, name string) (time.Time, error) {
 	case errors.Is(err, sql.ErrNoRows):
 		return time.Time{}, nil
 	case err != nil:
-		return time.Time{}, fmt.Errorf("read mark %s: %w", name, err)
+		return time.Time{}, fmt.Errorf("read mark %s: %w", name, damaged(err))
 	}
 	return fromMs(at), nil
 }
@@ -226,7 +226,7 @@ FROM (SELECT *, row_number() OVER (PARTITION BY receiver ORDER BY seq) AS place 
 WHERE place <= ?1 ORDER BY seq`
 	rows, err := s.read.QueryContext(ctx, query, limit)
 	if err != nil {
-		return nil, fmt.Errorf("read outbox: %w", err)
+		return nil, fmt.Errorf("read outbox: %w", damaged(err))
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	all = []alert.Delivery{}
@@ -235,7 +235,7 @@ WHERE place <= ?1 ORDER BY seq`
 		var at, next int64
 		var body string
 		if err := rows.Scan(&d.ID, &d.Receiver, &d.Event, &d.AlertID, &body, &at, &d.Attempts, &next, &d.Error); err != nil {
-			return nil, fmt.Errorf("read outbox: %w", err)
+			return nil, fmt.Errorf("read outbox: %w", damaged(err))
 		}
 		d.Body, d.At, d.NextAt = json.RawMessage(body), fromMs(at), fromMs(next)
 		all = append(all, d)

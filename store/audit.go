@@ -51,7 +51,7 @@ WHERE ?1 = '' OR subject = ?1 ORDER BY id DESC LIMIT ?2`
 	}
 	rows, err := s.read.QueryContext(ctx, query, subject, limit)
 	if err != nil {
-		return nil, fmt.Errorf("read audit rows: %w", err)
+		return nil, fmt.Errorf("read audit rows: %w", damaged(err))
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	all = []AuditEntry{}
@@ -59,7 +59,7 @@ WHERE ?1 = '' OR subject = ?1 ORDER BY id DESC LIMIT ?2`
 		var a AuditEntry
 		var at int64
 		if err := rows.Scan(&at, &a.Who, &a.Action, &a.Subject, &a.Detail); err != nil {
-			return nil, fmt.Errorf("read audit rows: %w", err)
+			return nil, fmt.Errorf("read audit rows: %w", damaged(err))
 		}
 		a.At = fromMs(at)
 		all = append(all, a)

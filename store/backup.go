@@ -57,7 +57,7 @@ func (s *Store) view(ctx context.Context, f func(tx *sql.Tx) error) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	return f(tx)
+	return damaged(f(tx))
 }
 
 // lastGood finds the newest capture of a device that counts as a backup.

@@ -57,7 +57,7 @@ FROM event WHERE device_id = ?1 ORDER BY id DESC LIMIT ?2`
 func events(ctx context.Context, db *sql.DB, query string, args ...any) (all []inventory.Event, err error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read events: %w", err)
+		return nil, fmt.Errorf("read events: %w", damaged(err))
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	all = []inventory.Event{}
@@ -66,7 +66,7 @@ func events(ctx context.Context, db *sql.DB, query string, args ...any) (all []i
 		var at int64
 		var data string
 		if err := rows.Scan(&e.ID, &at, &e.Kind, &e.DeviceID, &e.Device, &e.Subject, &data); err != nil {
-			return nil, fmt.Errorf("read events: %w", err)
+			return nil, fmt.Errorf("read events: %w", damaged(err))
 		}
 		e.At, e.Data = fromMs(at), json.RawMessage(data)
 		all = append(all, e)
@@ -79,7 +79,7 @@ func (s *Store) LastEvent(ctx context.Context) (int64, error) {
 	var id int64
 	err := s.read.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM event").Scan(&id)
 	if err != nil {
-		return 0, fmt.Errorf("read the newest event: %w", err)
+		return 0, fmt.Errorf("read the newest event: %w", damaged(err))
 	}
 	return id, nil
 }
@@ -90,7 +90,7 @@ func (s *Store) NewestEvent(ctx context.Context) (time.Time, error) {
 	const query = `SELECT max(at) FROM (SELECT at FROM event ORDER BY id DESC LIMIT 100)`
 	var at sql.NullInt64
 	if err := s.read.QueryRowContext(ctx, query).Scan(&at); err != nil {
-		return time.Time{}, fmt.Errorf("read the newest event: %w", err)
+		return time.Time{}, fmt.Errorf("read the newest event: %w", damaged(err))
 	}
 	return fromMsOrNull(at), nil
 }
@@ -120,7 +120,7 @@ func cursor(tx *sql.Tx, name string) (int64, error) {
 	var id int64
 	err := tx.QueryRow("SELECT last_id FROM event_cursor WHERE name = ?1", name).Scan(&id)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, fmt.Errorf("read event cursor %s: %w", name, err)
+		return 0, fmt.Errorf("read event cursor %s: %w", name, damaged(err))
 	}
 	return id, nil
 }
@@ -142,7 +142,7 @@ func (s *Store) Cursor(ctx context.Context, name string) (int64, error) {
 	var id int64
 	err := s.read.QueryRowContext(ctx, "SELECT last_id FROM event_cursor WHERE name = ?1", name).Scan(&id)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, fmt.Errorf("read event cursor %s: %w", name, err)
+		return 0, fmt.Errorf("read event cursor %s: %w", name, damaged(err))
 	}
 	return id, nil
 }

@@ -24,7 +24,7 @@ func (i inventoryStore) View(ctx context.Context, f func(inventory.Reader) error
 		return fmt.Errorf("read the inventory: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // it has changed nothing
-	return f(&inventoryTx{tx})
+	return damaged(f(&inventoryTx{tx}))
 }
 
 // Update implements inventory.Store.

@@ -23,6 +23,9 @@ func migrate(ctx context.Context, db *sql.DB, path string, steps fs.FS, log *slo
 	}
 	has, knows, err := p.GetVersions(ctx)
 	if err != nil {
+		if damage := quickCheck(ctx, db, path); damage != nil {
+			return damage
+		}
 		return fmt.Errorf("read the schema's version of %s: %w", path, err)
 	}
 	switch {

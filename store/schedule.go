@@ -115,7 +115,7 @@ func (s *Store) Runs(ctx context.Context, job string, limit int) ([]schedule.Run
 func (s *Store) runs(ctx context.Context, query string, args ...any) (all []schedule.Run, err error) {
 	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read runs: %w", err)
+		return nil, fmt.Errorf("read runs: %w", damaged(err))
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	all = []schedule.Run{}
@@ -139,7 +139,7 @@ func scanRun(rows *sql.Rows) (schedule.Run, error) {
 		err = errors.Join(json.Unmarshal([]byte(counts), &r.Counts), json.Unmarshal([]byte(request), &r.Request))
 	}
 	if err != nil {
-		return r, fmt.Errorf("read runs: %w", err)
+		return r, fmt.Errorf("read runs: %w", damaged(err))
 	}
 	r.StartedAt, r.EndedAt, r.NextTry = fromMs(started), fromMsOrNull(ended), fromMsOrNull(next)
 	if r.Counts == nil {
@@ -169,7 +169,7 @@ func (s *Store) DeviceTasks(ctx context.Context, deviceID int64, limit int) ([]s
 func (s *Store) tasks(ctx context.Context, query string, args ...any) (all []schedule.Task, err error) {
 	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read tasks: %w", err)
+		return nil, fmt.Errorf("read tasks: %w", damaged(err))
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	all = []schedule.Task{}
@@ -179,7 +179,7 @@ func (s *Store) tasks(ctx context.Context, query string, args ...any) (all []sch
 		var result []byte
 		if err := rows.Scan(&t.RunID, &t.N, &t.Seq, &t.Subject, &t.DeviceID, &t.Scope, &t.State, &t.Tries, &t.Step,
 			&t.Outcome, &t.Failed, &t.Kind, &t.Message, &started, &t.TookMs, &result); err != nil {
-			return nil, fmt.Errorf("read tasks: %w", err)
+			return nil, fmt.Errorf("read tasks: %w", damaged(err))
 		}
 		t.StartedAt = fromMsOrNull(started)
 		if result != nil {
@@ -244,7 +244,7 @@ func (s *Store) ScheduleMark(ctx context.Context, name string) (schedule.Mark, e
 	case errors.Is(err, sql.ErrNoRows):
 		return schedule.Mark{}, nil
 	case err != nil:
-		return schedule.Mark{}, fmt.Errorf("read mark of schedule %s: %w", name, err)
+		return schedule.Mark{}, fmt.Errorf("read mark of schedule %s: %w", name, damaged(err))
 	}
 	m.Due = fromMs(due)
 	return m, nil

@@ -33,6 +33,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mattn/go-sqlite3"
+
 	"muster/internal/secret"
 )
 
@@ -312,6 +314,16 @@ func quickCheck(ctx context.Context, db *sql.DB, path string) error {
 		return refuse(ErrDamaged, "%s is damaged (%s). Restore the newest copy with muster self restore", path, said)
 	}
 	return nil
+}
+
+// damaged adds what to do where SQLite has come upon pages that make no sense, in a
+// file that it could open.
+func damaged(err error) error {
+	e, ok := errors.AsType[sqlite3.Error](err)
+	if !ok || e.Code != sqlite3.ErrCorrupt && e.Code != sqlite3.ErrNotADB || errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return fmt.Errorf("%w: %w. muster verify says where; then restore the newest copy with muster self restore", ErrDamaged, err)
 }
 
 // unreadable is what SQLite says of a file whose pages make no sense.

@@ -36,6 +36,10 @@ func (s *Store) Verify(ctx context.Context) ([]Problem, error) {
 	}, verifiers...)
 	for _, check := range checks {
 		more, err := check(s, ctx)
+		if errors.Is(damaged(err), ErrDamaged) { // that it cannot look is what is wrong
+			found = append(append(found, more...), Problem{What: "integrity", Of: dbName, Seen: err.Error()})
+			continue
+		}
 		if err != nil {
 			return found, fmt.Errorf("verify %s: %w", dbName, err)
 		}

@@ -154,6 +154,8 @@ func (s *Store) unwritten(err error) error {
 			mend = ". Make room on the disk of " + s.dir + "; muster goes on by itself"
 		case sqlite3.ErrReadonly, sqlite3.ErrPerm, sqlite3.ErrCantOpen:
 			mend = ". Let muster write in " + s.dir + "; it goes on by itself"
+		case sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
+			return fmt.Errorf("write to %s: %w", dbName, damaged(err))
 		case sqlite3.ErrIoErr:
 			mend = ". Look at the disk of " + s.dir + " and its free room, then run muster verify"
 		}

@@ -203,6 +203,24 @@ func TestCrashDamagedDatabaseIsToldAndTheRestGoesOn(t *testing.T) {
 		}
 	}
 
+	// Bytes of the pages' heads: whatever stumbles says what to do, verify at least.
+	stumbled := 0
+	for i := range 16 {
+		flipped := slices.Clone(whole)
+		flipped[(2*i+1)*len(whole)/32/8192*8192+i%8] ^= 0xff
+		write(flipped)
+		for _, verb := range []string{"status", "verify"} {
+			said, err := h.command(verb).CombinedOutput()
+			if err != nil {
+				stumbled++
+				says(t, "a damaged page, by "+verb+",", string(said), "muster.db", "self restore")
+			}
+		}
+	}
+	if stumbled < 8 {
+		t.Errorf("%d verbs stumbled over 16 damaged pages, too few to see anything", stumbled)
+	}
+
 	// A byte of one sealed text: verify names the version, and nothing else is hurt.
 	device := crashBase + ".3"
 	flipped := slices.Clone(whole)

@@ -18,6 +18,7 @@ import (
 	"muster/internal/settings"
 	"muster/inventory"
 	"muster/inventory/platform"
+	"muster/store"
 )
 
 // What api needs of the house as a whole (see api.House).
@@ -105,6 +106,9 @@ func (a *App) Verify(ctx context.Context) (api.Verified, error) {
 	}
 	for _, p := range problems {
 		v.Faults = append(v.Faults, fmt.Sprintf("%s of %s: %s", p.What, p.Of, p.Seen))
+	}
+	if errors.Is(err, store.ErrDamaged) {
+		v.Faults, err = append(v.Faults, err.Error()), nil
 	}
 	return v, err
 }
