@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
@@ -159,6 +158,9 @@ func readText(tx *sql.Tx, id int64) (t textRow, err error) {
 	if err := tx.QueryRow(query, id).Scan(&t.deviceID, &t.kind, &t.part, &t.address, &t.base, &t.size, &t.blob); err != nil {
 		return t, fmt.Errorf("read text %d: %w", id, err)
 	}
+	if len(t.blob) < pieceMax {
+		return t, nil // whole
+	}
 	rows, err := tx.Query(pieces, id)
 	if err != nil {
 		return t, err
@@ -187,7 +189,11 @@ func (s *Store) text(tx *sql.Tx, id int64) ([]byte, error) {
 			return nil, err
 		}
 	}
-	var text []byte
+	return s.unpack(id, row, base)
+}
+
+// unpack makes the text of a row, given the one that it is packed against.
+func (s *Store) unpack(id int64, row textRow, base []byte) (text []byte, err error) {
 	if row.kind == "raw" {
 		text, err = s.unpackRaw(row.blob, base, rawIdentity(row.deviceID, row.part, row.address))
 	} else {
@@ -202,85 +208,7 @@ func (s *Store) text(tx *sql.Tx, id int64) ([]byte, error) {
 	return text, nil
 }
 
-// verifyVersions reads every text of every version and of every capture that
-// still has some, and holds the raw ones against the digests that were shown to
-// people.
-func (s *Store) verifyVersions(ctx context.Context) (found []Problem, err error) {
-	const captures = `SELECT DISTINCT capture_id FROM capture_part WHERE raw_id IS NOT NULL ORDER BY capture_id`
-	const versions = `SELECT v.device_id, coalesce(d.name, 'device ' || v.device_id), v.number FROM version v LEFT JOIN device d ON d.id = v.device_id ORDER BY v.device_id, v.number`
-	type version struct {
-		device int64
-		name   string
-		number int
-	}
-	var all []version
-	rows, err := s.read.QueryContext(ctx, versions)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var v version
-		if err := rows.Scan(&v.device, &v.name, &v.number); err != nil {
-			return nil, err
-		}
-		all = append(all, v)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	problem := func(of, seen string) {
-		found = append(found, Problem{What: "version", Of: of, Seen: seen})
-	}
-	for _, v := range all {
-		of := fmt.Sprintf("%s, number %d", v.name, v.number)
-		texts, err := s.VersionTexts(ctx, v.device, v.number, true)
-		switch {
-		case ctx.Err() != nil:
-			return found, context.Cause(ctx)
-		case errors.Is(err, backup.ErrNotStored): // purged meanwhile
-		case err != nil:
-			problem(of, err.Error())
-		case len(texts.Parts) == 0:
-			problem(of, "it has no text")
-		case sha256Hex(texts.Parts[0].Raw) != texts.SHA256:
-			problem(of, "its raw text has another SHA-256 than was told when it was stored")
-		}
-	}
-	ids, err := int64s(ctx, s.read, captures)
-	if err != nil {
-		return found, err
-	}
-	for _, id := range ids {
-		_, err := s.CaptureTexts(ctx, id)
-		switch {
-		case ctx.Err() != nil:
-			return found, context.Cause(ctx)
-		case err != nil && !errors.Is(err, backup.ErrNotStored):
-			problem(fmt.Sprintf("capture %d", id), err.Error())
-		}
-	}
-	return found, nil
-}
-
 func sha256Hex(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
-}
-
-// int64s reads a query of one number column.
-func int64s(ctx context.Context, db *sql.DB, query string) (all []int64, err error) {
-	rows, err := db.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var n int64
-		if err := rows.Scan(&n); err != nil {
-			return nil, err
-		}
-		all = append(all, n)
-	}
-	return all, rows.Err()
 }

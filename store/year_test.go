@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -83,7 +84,7 @@ func BenchmarkYear(b *testing.B) {
 		out := backup.Commit{At: at, DeviceID: ids[i], Capture: &backup.Captured{Capture: c, Result: backup.Result{Outcome: outcome, Version: n}}}
 		if outcome == backup.Stored {
 			out.Version = &backup.NewVersion{
-				Version: backup.Version{DeviceID: ids[i], Number: n, At: at, Reason: backup.ReasonChanged, Rules: "r", Parts: []string{"running"}},
+				Version: backup.Version{DeviceID: ids[i], Number: n, At: at, Reason: backup.ReasonChanged, Rules: "r", Parts: []string{"running"}, SHA256: sha256Hex(raw)},
 				Parts:   []backup.VersionPart{{Part: "running", Role: platform.RoleRunning, Raw: raw, Redacted: raw}},
 			}
 		}
@@ -169,7 +170,62 @@ func BenchmarkYear(b *testing.B) {
 			return nil
 		})
 	}
+	begun := time.Now()
+	floor := readBare(b, s)
+	bare := time.Since(begun)
+	begun = time.Now()
+	found, err := s.Verify(b.Context())
+	whole := time.Since(begun)
+	if err != nil || len(found) > 0 {
+		b.Fatalf("verify: %d problems, %v", len(found), err)
+	}
+	b.ReportMetric(float64(floor)/(1<<20), "MB-texts")
+	b.ReportMetric(whole.Seconds(), "verify-s")
+	b.ReportMetric(float64(whole)/float64(bare), "verify/floor")
 	b.ReportMetric(float64(grown-first)/devices/(versions-1), "B/change")
 	b.ReportMetric(float64(quietSize-grown)/devices/nights, "B/unchanged-night")
 	b.ReportMetric(float64(quietSize)/(1<<20), "MB")
+}
+
+// readBare is the floor of Verify: it unpacks each text once, hashes it and looks
+// at nothing else. It returns how many bytes that are.
+func readBare(b *testing.B, s *Store) (bytes int) {
+	b.Helper()
+	const query = `
+SELECT id, device_id, kind, part, address, coalesce(base_id, 0), blob FROM text
+ORDER BY device_id, kind DESC, base_id IS NOT NULL, id`
+	rows, err := s.read.QueryContext(b.Context(), query)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }() // it was read to its end
+	var of int64
+	bases := map[int64][]byte{} // redacted texts of the device
+	for rows.Next() {
+		var id, base int64
+		var row textRow
+		if err := rows.Scan(&id, &row.deviceID, &row.kind, &row.part, &row.address, &base, &row.blob); err != nil {
+			b.Fatal(err)
+		}
+		if row.deviceID != of {
+			of = row.deviceID
+			clear(bases)
+		}
+		var text []byte
+		if row.kind == "raw" {
+			text, err = s.unpackRaw(row.blob, bases[base], rawIdentity(row.deviceID, row.part, row.address))
+		} else {
+			text, err = unpackRedacted(row.blob, bases[base])
+			bases[id] = text
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		sha256.Sum256(text)
+		bytes += len(text)
+	}
+	if rows.Err() != nil {
+		b.Fatal(rows.Err())
+	}
+	return bytes
 }
