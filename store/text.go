@@ -128,6 +128,7 @@ func newEncoder(window int, more ...zstd.EOption) (*zstd.Encoder, error) {
 	e, err := zstd.NewWriter(nil, append([]zstd.EOption{
 		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true), zstd.WithZeroFrames(true),
 		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window),
+		zstd.WithLowerEncoderMem(true), // else its history is twice the window: 128 MB for a text of 20 MB
 	}, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
