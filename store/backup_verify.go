@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 )
 
@@ -49,47 +48,84 @@ LEFT JOIN device d ON d.id = t.device_id ORDER BY t.device_id`
 type verifier struct {
 	s       *Store
 	tx      *sql.Tx
-	name    string            // of the device, for people
+	rows    map[int64]textRow
 	packed  map[int64][]int64 // by text: those that are packed against it
-	digests map[int64]string  // SHA-256 of raw texts by text; "": it is not asked for
+	digests map[int64]string  // SHA-256 by the raw texts of which it was told
 	bad     map[int64]error   // by text
 	read    map[int64]bool
 }
 
+// keptPart is a part of a version as it is kept.
+type keptPart struct {
+	number        int
+	digest        []byte // sealed; of the first part
+	part          string
+	redacted, raw int64
+}
+
 func (s *Store) verifyDevice(tx *sql.Tx, device int64, name string) ([]Problem, error) {
-	v := &verifier{s: s, tx: tx, name: name, packed: map[int64][]int64{}, digests: map[int64]string{}, bad: map[int64]error{}, read: map[int64]bool{}}
-	const texts = `SELECT id, coalesce(base_id, 0) FROM text WHERE device_id = ?1 ORDER BY id`
-	const first = `SELECT p.raw_id, 0 FROM version v JOIN version_part p ON p.version_id = v.id AND p.n = (SELECT min(n) FROM version_part WHERE version_id = v.id) WHERE v.device_id = ?1`
-	var all []int64
-	err := eachPair(tx, texts, device, func(id, base int64) {
-		all = append(all, id)
-		v.packed[base] = append(v.packed[base], id)
-	})
+	v := &verifier{s: s, tx: tx, rows: map[int64]textRow{}, packed: map[int64][]int64{}, digests: map[int64]string{}, bad: map[int64]error{}, read: map[int64]bool{}}
+	parts, err := keptParts(tx, device)
 	if err != nil {
 		return nil, err
 	}
-	if err := eachPair(tx, first, device, func(raw, _ int64) { v.digests[raw] = "" }); err != nil {
+	for _, p := range parts {
+		v.digests[p.raw] = ""
+	}
+	if err := v.texts(device); err != nil {
 		return nil, err
 	}
-	for _, id := range v.packed[0] {
-		v.check(id, nil)
-	}
-	for _, id := range all {
-		if !v.read[id] && v.bad[id] == nil {
-			v.bad[id] = fmt.Errorf("read text %d: the text that it is packed against cannot be read", id)
-		}
-	}
-	found, err := v.versions(device)
-	if err != nil {
-		return found, err
-	}
+	found := v.versions(device, name, parts)
 	more, err := v.captures(device)
 	return append(found, more...), err
 }
 
+// keptParts reads the parts of all versions of a device, those of a version next
+// to each other; of a version without any, one that has no texts.
+func keptParts(tx *sql.Tx, device int64) ([]keptPart, error) {
+	const query = `
+SELECT v.number, v.digest, coalesce(p.part, ''), coalesce(p.redacted_id, 0), coalesce(p.raw_id, 0)
+FROM version v LEFT JOIN version_part p ON p.version_id = v.id WHERE v.device_id = ?1 ORDER BY v.number, p.n`
+	return collect(tx, query, func(rows *sql.Rows, p *keptPart) error {
+		return rows.Scan(&p.number, &p.digest, &p.part, &p.redacted, &p.raw)
+	}, device)
+}
+
+// withRow is how large a packed text may be to be read along with its row; the
+// others are read when it is their turn.
+const withRow = 64 << 10
+
+// texts reads all texts of the device.
+func (v *verifier) texts(device int64) error {
+	const query = `
+SELECT id, kind, part, address, base_id, size, CASE WHEN length(blob) <= ?2 THEN blob END FROM text WHERE device_id = ?1 ORDER BY id`
+	type one struct {
+		id  int64
+		row textRow
+	}
+	all, err := collect(v.tx, query, func(rows *sql.Rows, o *one) error {
+		o.row.deviceID = device
+		return rows.Scan(&o.id, &o.row.kind, &o.row.part, &o.row.address, &o.row.base, &o.row.size, &o.row.blob)
+	}, device, withRow)
+	if err != nil {
+		return err
+	}
+	for _, o := range all {
+		v.rows[o.id] = o.row
+		v.packed[o.row.base.Int64] = append(v.packed[o.row.base.Int64], o.id)
+	}
+	for _, id := range v.packed[0] {
+		v.check(id, nil)
+	}
+	return nil
+}
+
 // check reads a text and, while it is at hand, all that are packed against it.
 func (v *verifier) check(id int64, base []byte) {
-	row, err := readText(v.tx, id)
+	row, err := v.rows[id], error(nil)
+	if row.blob == nil {
+		row, err = readText(v.tx, id)
+	}
 	var text []byte
 	if err == nil {
 		text, err = v.s.unpack(id, row, base)
@@ -99,7 +135,7 @@ func (v *verifier) check(id int64, base []byte) {
 		return
 	}
 	v.read[id] = true
-	if _, asked := v.digests[id]; asked {
+	if _, told := v.digests[id]; told {
 		v.digests[id] = sha256Hex(text)
 	}
 	for _, next := range v.packed[id] {
@@ -108,43 +144,28 @@ func (v *verifier) check(id int64, base []byte) {
 }
 
 // versions says which versions of the device cannot be read as they were told.
-func (v *verifier) versions(device int64) (found []Problem, err error) {
-	const query = `
-SELECT v.number, v.digest, coalesce(p.part, ''), coalesce(p.redacted_id, 0), coalesce(p.raw_id, 0)
-FROM version v LEFT JOIN version_part p ON p.version_id = v.id WHERE v.device_id = ?1 ORDER BY v.number, p.n`
-	rows, err := v.tx.Query(query, device)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+func (v *verifier) versions(device int64, name string, parts []keptPart) (found []Problem) {
 	last := 0
-	for rows.Next() {
-		var number int
-		var digest []byte
-		var part string
-		var redacted, raw int64
-		if err := rows.Scan(&number, &digest, &part, &redacted, &raw); err != nil {
-			return found, err
-		}
+	for _, p := range parts {
 		seen := ""
-		if raw == 0 {
+		if p.raw == 0 {
 			seen = "it has no text"
-		} else if err := cmp.Or(v.wrong(redacted), v.wrong(raw)); err != nil {
-			seen = fmt.Sprintf("part %s: %s", part, err)
-		} else if number != last {
-			seen = v.digest(device, number, digest, raw)
+		} else if err := cmp.Or(v.wrong(p.redacted), v.wrong(p.raw)); err != nil {
+			seen = fmt.Sprintf("part %s: %s", p.part, err)
+		} else if p.number != last {
+			seen = v.digest(device, p.number, p.digest, p.raw)
 		}
-		if last = number; seen != "" {
-			found = append(found, Problem{What: "version", Of: fmt.Sprintf("%s, number %d", v.name, number), Seen: seen})
+		if last = p.number; seen != "" {
+			found = append(found, Problem{What: "version", Of: fmt.Sprintf("%s, number %d", name, p.number), Seen: seen})
 		}
 	}
-	return found, rows.Err()
+	return found
 }
 
 // wrong says what is wrong with a text; nil: nothing.
 func (v *verifier) wrong(id int64) error {
 	if v.bad[id] == nil && !v.read[id] {
-		return fmt.Errorf("text %d is not one of this device", id)
+		return fmt.Errorf("text %d, or the one that it is packed against, is none of this device", id)
 	}
 	return v.bad[id]
 }
@@ -163,28 +184,15 @@ func (v *verifier) digest(device int64, number int, sealed []byte, raw int64) st
 
 // captures says which captures of the device have a text that is wrong.
 func (v *verifier) captures(device int64) (found []Problem, err error) {
-	const query = `SELECT c.id, p.raw_id FROM capture c JOIN capture_part p ON p.capture_id = c.id WHERE c.device_id = ?1 AND p.raw_id IS NOT NULL ORDER BY c.id, p.n`
-	err = eachPair(v.tx, query, device, func(capture, raw int64) {
-		if err := v.wrong(raw); err != nil {
-			found = append(found, Problem{What: "version", Of: fmt.Sprintf("capture %d", capture), Seen: err.Error()})
+	const query = `
+SELECT c.id, p.raw_id FROM capture c JOIN capture_part p ON p.capture_id = c.id
+WHERE c.device_id = ?1 AND p.raw_id IS NOT NULL ORDER BY c.id, p.n`
+	type use struct{ capture, raw int64 }
+	all, err := collect(v.tx, query, func(rows *sql.Rows, u *use) error { return rows.Scan(&u.capture, &u.raw) }, device)
+	for _, u := range all {
+		if err := v.wrong(u.raw); err != nil {
+			found = append(found, Problem{What: "version", Of: fmt.Sprintf("capture %d", u.capture), Seen: err.Error()})
 		}
-	})
+	}
 	return found, err
-}
-
-// eachPair calls f with each row of a query of two number columns.
-func eachPair(tx *sql.Tx, query string, device int64, f func(a, b int64)) (err error) {
-	rows, err := tx.Query(query, device)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var a, b int64
-		if err := rows.Scan(&a, &b); err != nil {
-			return err
-		}
-		f(a, b)
-	}
-	return rows.Err()
 }
