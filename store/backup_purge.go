@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -204,39 +205,32 @@ func traces(blob []byte) (all [][]byte) {
 	return all
 }
 
-// proveGone searches the database and its copies for traces.
+// proveGone searches all files of the data directory for traces, copies too,
+// wherever somebody has put one there.
 func (s *Store) proveGone(ctx context.Context, traces [][]byte) error {
-	names, err := filepath.Glob(filepath.Join(globQuoted(s.dir), dbName+"*"))
-	if err != nil {
-		return err
-	}
 	var found []error
-	for _, name := range names {
-		if ctx.Err() != nil {
+	err := filepath.WalkDir(s.dir, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // the log may go at any time
+			return nil
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case !d.Type().IsRegular():
+			return nil
 		}
 		holds, err := fileHolds(name, traces)
 		switch {
-		case errors.Is(err, os.ErrNotExist): // the log may go at any time
+		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			found = append(found, fmt.Errorf("search %s for the purged bytes: %w", name, err))
 		case holds:
-			found = append(found, fmt.Errorf("%s still holds bytes of the purged version. If it is a copy from before a migration, remove it", name))
+			found = append(found, fmt.Errorf("%s still holds bytes of the purged version. If it is a copy of the database, remove it", name))
 		}
-	}
-	return errors.Join(found...)
-}
-
-// globQuoted escapes what filepath.Glob would take for a pattern.
-func globQuoted(path string) string {
-	var out []rune
-	for _, r := range path {
-		if r == '*' || r == '?' || r == '[' || r == '\\' {
-			out = append(out, '\\')
-		}
-		out = append(out, r)
-	}
-	return string(out)
+		return nil
+	})
+	return errors.Join(append(found, err)...)
 }
 
 func fileHolds(name string, traces [][]byte) (bool, error) {

@@ -391,7 +391,10 @@ func TestCrashPurgedBytesAreNowhere(t *testing.T) {
 	if !h.holds(traces) {
 		t.Fatal("the search does not find what is there")
 	}
-	beside := filepath.Join(h.dir, "muster.db.before")
+	beside := filepath.Join(h.dir, "copies", "monday")
+	if err := os.Mkdir(filepath.Dir(beside), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	says(t, "a copy in the data directory", h.must("", "self", "backup", beside), beside)
 	says(t, "a purge with a copy beside the database", h.refused("config", "purge", device, "--version", "2", "--yes"), beside, "remove it")
 	if err := os.Remove(beside); err != nil {
