@@ -75,6 +75,14 @@ func TestFactsOfEachPlatform(t *testing.T) {
 			fakeAgent{cells: map[string]string{entSerial + ".1": "JPE11112222"}, columns: map[string]map[string]string{entClass: {"1": "3"}, entModel: {"1": "DCS-7050QX-32S"}}},
 			map[string]string{"model": "DCS-7050QX-32S", "version": "4.28.6.1M", "serial": "JPE11112222"},
 		},
+		"a pfSense that does not tell its host name": {
+			"pfsense", snmp.System{Descr: "pfSense 2.3.2-RELEASE pfSense FreeBSD 10.3-RELEASE-p5 amd64"}, fakeAgent{}, map[string]string{"version": "2.3.2-RELEASE"},
+		},
+		"a ZXR10 with the version of its ROS": {
+			"zte_zxr10",
+			snmp.System{Descr: "ZXR10 ROS Version V4.08.23 ZXR10_5928 Software, Version ZXR10 5900 V2.8.23.A.19.P02 Copyright (c) 2000-2011 by ZTE Corporation"},
+			fakeAgent{}, map[string]string{"model": "5928", "version": "V2.8.23.A.19.P02"},
+		},
 		"a virtual EOS": {
 			"arista_eos",
 			snmp.System{Descr: "Arista Networks EOS version 4.32.0F running on an Arista vEOS-lab"},
