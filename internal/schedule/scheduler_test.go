@@ -259,11 +259,11 @@ func TestReloadWhileARunGoesOnStartsNoSecond(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(18 * time.Hour)
+		sch.Close()
+		r.Close() // nobody writes any more
 		if len(s.runs) != 1 || s.runs[0].State != Done {
 			t.Errorf("runs began %s, want the one", starts(s))
 		}
-		sch.Close()
-		r.Close()
 	})
 }
 
