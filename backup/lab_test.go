@@ -97,6 +97,8 @@ var platforms = []lab.Device{
 	{Name: "cx-1", Platform: lab.AOSCX},
 	{Name: "dist-2", Platform: lab.VRP},
 	{Name: "pa-1", Platform: lab.PANOS},
+	{Name: "pe-1", Platform: lab.IOSXR},
+	{Name: "smb-1", Platform: lab.SMB, Enable: lab.Enable},
 }
 
 func TestEveryPlatformIsBackedUpQuietlyAndItsChangesAreSeen(t *testing.T) {
@@ -104,7 +106,7 @@ func TestEveryPlatformIsBackedUpQuietlyAndItsChangesAreSeen(t *testing.T) {
 		t.Run(string(d.Platform), func(t *testing.T) {
 			t.Parallel() // most of it is waiting for devices to have nothing more to say
 			n, i := newNetwork(t, d), 0
-			saves := !slices.Contains([]lab.Platform{lab.Junos, lab.FortiOS, lab.RouterOS, lab.PANOS}, d.Platform)
+			saves := !slices.Contains([]lab.Platform{lab.Junos, lab.FortiOS, lab.RouterOS, lab.PANOS, lab.IOSXR}, d.Platform)
 			want := func(outcome backup.Outcome, version int, drift ...string) {
 				t.Helper()
 				r := n.night(i)

@@ -47,6 +47,8 @@ const (
 	AOSCX    Platform = "aruba_aoscx"
 	VRP      Platform = "huawei_vrp"
 	PANOS    Platform = "paloalto_panos"
+	IOSXR    Platform = "cisco_iosxr"
+	SMB      Platform = "cisco_smb"
 )
 
 // What a Device has where its fields are empty, and what Demo gives its devices.

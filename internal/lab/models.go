@@ -83,6 +83,25 @@ var models = map[Platform]hardware{
 		},
 		routes: true,
 	},
+	IOSXR: {
+		maker: "Cisco Systems, Inc.", model: "ASR-9001", version: "6.9.2", serial: "FAKX26%04d", enterprise: 9,
+		oid:     "1.3.6.1.4.1.9.1.1762", // ciscoASR9001
+		descr:   "Cisco IOS XR Software (Cisco ASR9K Series),  Version {version}[Default]\r\nCopyright (c) 2020 by Cisco Systems, Inc.",
+		chassis: 8384513,
+		ports: []series{
+			{first: 2, names: []string{"MgmtEth0/RSP0/CPU0/0"}, speed: gigabit, mgmt: true},
+			{first: 6, step: 1, name: "TenGigE0/0/2/%d", from: 0, count: 4, speed: 10 * gigabit},
+		},
+		routes: true,
+	},
+	SMB: {
+		maker: "Cisco Systems, Inc.", model: "SG350-28", version: "2.5.9.54", serial: "FAKS26%04d", enterprise: 9, vlans: true,
+		oid: "1.3.6.1.4.1.9.6.1.95.28.1", descr: "{model} 28-Port Gigabit Managed Switch", chassis: 67108992,
+		ports: []series{
+			{first: 49, step: 1, name: "gi%d", from: 1, count: 28, speed: gigabit},
+			{first: 100010, names: []string{"vlan10"}, kind: ifPropVirt, speed: gigabit, mgmt: true, mute: true},
+		},
+	},
 }
 
 // hardware is what a platform usually runs on, and how its agent speaks of it.
