@@ -5,7 +5,9 @@ import (
 	"strings"
 )
 
-const iosxrStamp = "Mon Nov 23 09:12:44.317 UTC\n" // before each output until the session turns it off
+// iosxrStamp comes before each output until the session turns it off; the lab prints it
+// before what settings answer, not before a configuration.
+const iosxrStamp = "Mon Nov 23 09:12:44.317 UTC\n"
 
 // Cisco's routers of service providers and switches of small businesses.
 var (
