@@ -99,6 +99,10 @@ var platforms = []lab.Device{
 	{Name: "pa-1", Platform: lab.PANOS},
 	{Name: "pe-1", Platform: lab.IOSXR},
 	{Name: "smb-1", Platform: lab.SMB, Enable: lab.Enable},
+	{Name: "vy-1", Platform: lab.VyOS},
+	{Name: "lb-1", Platform: lab.TMOS},
+	{Name: "leaf-1", Platform: lab.OS10},
+	{Name: "x-1", Platform: lab.EXOS},
 }
 
 func TestEveryPlatformIsBackedUpQuietlyAndItsChangesAreSeen(t *testing.T) {
@@ -106,7 +110,7 @@ func TestEveryPlatformIsBackedUpQuietlyAndItsChangesAreSeen(t *testing.T) {
 		t.Run(string(d.Platform), func(t *testing.T) {
 			t.Parallel() // most of it is waiting for devices to have nothing more to say
 			n, i := newNetwork(t, d), 0
-			saves := !slices.Contains([]lab.Platform{lab.Junos, lab.FortiOS, lab.RouterOS, lab.PANOS, lab.IOSXR}, d.Platform)
+			saves := !slices.Contains([]lab.Platform{lab.Junos, lab.FortiOS, lab.RouterOS, lab.PANOS, lab.IOSXR, lab.VyOS, lab.TMOS, lab.EXOS}, d.Platform)
 			want := func(outcome backup.Outcome, version int, drift ...string) {
 				t.Helper()
 				r := n.night(i)

@@ -281,6 +281,20 @@ func firstLines(text []byte) []byte {
 	return text[:end]
 }
 
+// lastLines are the last lines of a text that are not blank: what a device says
+// before it hangs up. Further up, the text of a banner may say the same.
+func lastLines(text []byte) []byte {
+	begin := len(text)
+	for n := 0; n < errorLines && begin > 0; {
+		at := bytes.LastIndexByte(bytes.TrimSuffix(text[:begin], []byte("\n")), '\n') + 1
+		if len(bytes.TrimSpace(text[at:begin])) > 0 {
+			n++
+		}
+		begin = at
+	}
+	return text[begin:]
+}
+
 // ignorable reports whether a line between answers means nothing.
 func (s *Session) ignorable(line []byte) bool {
 	line = bytes.TrimRight(line, " \n")

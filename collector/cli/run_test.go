@@ -475,3 +475,17 @@ func TestLineEndOfAKeyboard(t *testing.T) {
 		t.Errorf("Run = %q, %v; want %q", out.Text, err, want)
 	}
 }
+
+func TestLastLinesAreWhatTheDeviceSaidLast(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"", ""},
+		{"% Authorization failed.", "% Authorization failed."},
+		{"% No entry\na\nb\nc\nd\ne\n", "a\nb\nc\nd\ne\n"},
+		{"% No entry\na\n\nb\n\n\nc\nd\ne", "a\n\nb\n\n\nc\nd\ne"},
+		{"\n\n% Bye\n\n", "\n\n% Bye\n\n"},
+	} {
+		if got := string(lastLines([]byte(c.text))); got != c.want {
+			t.Errorf("of %q: %q, want %q", c.text, got, c.want)
+		}
+	}
+}

@@ -307,7 +307,7 @@ func (s *Session) waitError(ctx context.Context, end waitEnd, step collector.Ste
 		return s.c.fail(step, collector.ErrTooLarge, s.seen(),
 			tooLong(s.c.lim.MaxBytes), nil)
 	}
-	if e := s.refusal(step, s.con.tail(4096)); e != nil {
+	if e := s.refusal(step, lastLines(s.con.tail(4096))); e != nil {
 		return e
 	}
 	return s.c.fail(step, collector.ErrClosed, s.seen(),

@@ -61,7 +61,7 @@ func privilege(*node) string { return "Current privilege level is 15\n" }
 var dialects = map[Platform]*dialect{
 	IOS: cisco, IOSXE: cisco, EOS: eos, Junos: junos, FortiOS: fortios, FRR: frr,
 	NXOS: nxos, ASA: asa, RouterOS: routeros, ProCurve: procurve, AOSCX: aoscx, VRP: vrp, PANOS: panos,
-	IOSXR: iosxr, SMB: smb,
+	IOSXR: iosxr, SMB: smb, VyOS: vyos, TMOS: tmos, OS10: os10, EXOS: exos,
 }
 
 var (

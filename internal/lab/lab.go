@@ -49,6 +49,10 @@ const (
 	PANOS    Platform = "paloalto_panos"
 	IOSXR    Platform = "cisco_iosxr"
 	SMB      Platform = "cisco_smb"
+	VyOS     Platform = "vyos"
+	TMOS     Platform = "f5_tmos"
+	OS10     Platform = "dell_os10"
+	EXOS     Platform = "extreme_exos"
 )
 
 // What a Device has where its fields are empty, and what Demo gives its devices.

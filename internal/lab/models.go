@@ -102,6 +102,35 @@ var models = map[Platform]hardware{
 			{first: 100010, names: []string{"vlan10"}, kind: ifPropVirt, speed: gigabit, mgmt: true, mute: true},
 		},
 	},
+	VyOS: {
+		version: "1.4.0", serial: "FAKV26%04d", enterprise: 44641,
+		oid: "1.3.6.1.4.1.44641", descr: "VyOS {version}",
+		ports:  []series{{first: 2, names: []string{"eth0"}, speed: gigabit, mgmt: true}, {first: 3, step: 1, name: "eth%d", from: 1, count: 3, speed: gigabit}},
+		routes: true,
+	},
+	TMOS: {
+		maker: "F5", model: "BIG-IP i5800", version: "15.1.8", serial: "f5-fak%04d", enterprise: 3375,
+		oid:   "1.3.6.1.4.1.3375.2.1.3.4.43",
+		descr: "BIG-IP {model} : Linux 3.10.0-862.14.4.el7.ve.x86_64 : BIG-IP software release {version}, build 0.0.5",
+		ports: []series{{first: 32, names: []string{"mgmt"}, speed: gigabit, mgmt: true}, {first: 48, step: 16, name: "1.%d", from: 1, count: 4, speed: 10 * gigabit}},
+	},
+	OS10: {
+		maker: "Dell EMC", model: "S5248F-ON", version: "10.5.3.4", serial: "FAKD%03d", enterprise: 674,
+		oid:   "1.3.6.1.4.1.674.11000.5000.100.2.1.18",
+		descr: "Dell EMC Networking OS10 Enterprise.\r\nCopyright (c) 1999-2022 by Dell Inc. All Rights Reserved.\r\nSystem Description: OS10 Enterprise.\r\nOS Version: {version}.\r\nSystem Type: {model}",
+		ports: []series{
+			{first: 4, names: []string{"mgmt1/1/1"}, speed: gigabit, mgmt: true},
+			{first: 16, step: 1, name: "ethernet1/1/%d", from: 1, count: 48, speed: 25 * gigabit},
+		},
+	},
+	EXOS: {
+		maker: "Extreme Networks", model: "X440-48t", version: "16.2.5.4", serial: "1234F-%05d", enterprise: 1916, vlans: true,
+		oid: "1.3.6.1.4.1.1916.2.175", descr: "ExtremeXOS ({model}) version {version} by release-manager on Tue Aug 20 09:12:44 EDT 2019", chassis: 1,
+		ports: []series{
+			{first: 1001, step: 1, name: "%d", from: 1, count: 48, speed: gigabit},
+			{first: 1000000, names: []string{"Mgmt"}, kind: ifPropVirt, speed: gigabit, mgmt: true, mute: true},
+		},
+	},
 }
 
 // hardware is what a platform usually runs on, and how its agent speaks of it.
@@ -217,6 +246,13 @@ func (d *node) vendor(m *mib) {
 	case ProCurve:
 		m.text(s.Version, "1.3.6.1.4.1.11.2.14.11.5.1.1.3.0")                   // NETSWITCH-MIB::hpSwitchOsVersion
 		m.text(fmt.Sprintf("%-16s", s.Serial), "1.3.6.1.4.1.11.2.36.1.1.2.9.0") // SEMI-MIB::hpHttpMgSerialNumber, padded
+	case TMOS:
+		const system = "1.3.6.1.4.1.3375.2.1" // F5-BIGIP-SYSTEM-MIB
+		m.text(s.Serial, system+".3.3.3.0")
+		m.text(s.Model, system+".3.5.2.0")
+		m.text(s.Version, system+".4.2.0")
+	case EXOS:
+		m.text("800474-00-03 "+s.Serial, "1.3.6.1.4.1.1916.1.1.1.16.0") // EXTREME-SYSTEM-MIB::extremeSystemID
 	case VRP:
 		m.text(s.Model, "1.3.6.1.4.1.2011.5.25.31.6.5.0") // HUAWEI-ENTITY-EXTENT-MIB::hwEntitySystemModel
 	case PANOS:

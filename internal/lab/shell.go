@@ -18,6 +18,7 @@ type shell struct {
 	privileged bool
 	paging     bool
 	pager      pager
+	prompts    int  // so far
 	failed     bool // the last command was no command
 	cut        bool // the connection is to be closed without a farewell
 }
@@ -58,6 +59,7 @@ func (s *shell) dialogue() {
 	}
 	gap := ""
 	for {
+		s.prompts++
 		s.puts(gap + p.prompt(s))
 		line, err := s.readLine(true)
 		gap = ""
