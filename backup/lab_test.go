@@ -103,6 +103,10 @@ var platforms = []lab.Device{
 	{Name: "lb-1", Platform: lab.TMOS},
 	{Name: "leaf-1", Platform: lab.OS10},
 	{Name: "x-1", Platform: lab.EXOS},
+	{Name: "spine-1", Platform: lab.Onyx, Enable: lab.Enable},
+	{Name: "olt-1", Platform: lab.VSOL, Enable: lab.Enable},
+	{Name: "sw-1", Platform: lab.SonicOS},
+	{Name: "tor-1", Platform: lab.QNOS, Enable: lab.Enable},
 }
 
 func TestEveryPlatformIsBackedUpQuietlyAndItsChangesAreSeen(t *testing.T) {
@@ -110,7 +114,7 @@ func TestEveryPlatformIsBackedUpQuietlyAndItsChangesAreSeen(t *testing.T) {
 		t.Run(string(d.Platform), func(t *testing.T) {
 			t.Parallel() // most of it is waiting for devices to have nothing more to say
 			n, i := newNetwork(t, d), 0
-			saves := !slices.Contains([]lab.Platform{lab.Junos, lab.FortiOS, lab.RouterOS, lab.PANOS, lab.IOSXR, lab.VyOS, lab.TMOS, lab.EXOS}, d.Platform)
+			saves := !slices.Contains([]lab.Platform{lab.Junos, lab.FortiOS, lab.RouterOS, lab.PANOS, lab.IOSXR, lab.VyOS, lab.TMOS, lab.EXOS, lab.Onyx, lab.VSOL, lab.SonicOS}, d.Platform)
 			want := func(outcome backup.Outcome, version int, drift ...string) {
 				t.Helper()
 				r := n.night(i)

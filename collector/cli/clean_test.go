@@ -158,7 +158,11 @@ func TestCleanerIsLinear(t *testing.T) {
 	}
 	for name, piece := range worst {
 		small := max(took(piece, 1<<20), time.Millisecond)
-		if large := took(piece, 16<<20); large > 80*small {
+		large := took(piece, 16<<20)
+		for range 2 { // the machine may have had something else to do
+			large = min(large, took(piece, 16<<20))
+		}
+		if large > 80*small {
 			t.Errorf("%s: 1 MB took %v, 16 MB %v", name, small, large)
 		}
 	}

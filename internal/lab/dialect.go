@@ -62,6 +62,7 @@ var dialects = map[Platform]*dialect{
 	IOS: cisco, IOSXE: cisco, EOS: eos, Junos: junos, FortiOS: fortios, FRR: frr,
 	NXOS: nxos, ASA: asa, RouterOS: routeros, ProCurve: procurve, AOSCX: aoscx, VRP: vrp, PANOS: panos,
 	IOSXR: iosxr, SMB: smb, VyOS: vyos, TMOS: tmos, OS10: os10, EXOS: exos,
+	Onyx: onyx, VSOL: vsol, SonicOS: sonicos, QNOS: qnos,
 }
 
 var (

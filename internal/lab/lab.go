@@ -53,6 +53,10 @@ const (
 	TMOS     Platform = "f5_tmos"
 	OS10     Platform = "dell_os10"
 	EXOS     Platform = "extreme_exos"
+	Onyx     Platform = "mellanox_onyx"
+	VSOL     Platform = "vsol_olt"
+	SonicOS  Platform = "sonicwall_sonicos"
+	QNOS     Platform = "quanta_qnos"
 )
 
 // What a Device has where its fields are empty, and what Demo gives its devices.

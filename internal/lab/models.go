@@ -131,6 +131,26 @@ var models = map[Platform]hardware{
 			{first: 1000000, names: []string{"Mgmt"}, kind: ifPropVirt, speed: gigabit, mgmt: true, mute: true},
 		},
 	},
+	Onyx: {
+		maker: "Mellanox", model: "MSN2010", version: "3.10.4500", serial: "FAKO26%04d", enterprise: 33049,
+		oid: "1.3.6.1.4.1.33049.1.1.1.2010", descr: "Mellanox {model},Onyx,SWv{version}", chassis: 1001,
+		ports: []series{{first: 1, names: []string{"mgmt0"}, speed: gigabit, mgmt: true}, {first: 11, step: 1, name: "1/%d", from: 1, count: 22, speed: 25 * gigabit}},
+	},
+	VSOL: {
+		maker: "V-SOL", model: "V1600G1", version: "V1.4.12R", serial: "FAKL26%04d", enterprise: 37950,
+		oid: "1.3.6.1.4.1.37950.1.1.5", descr: "{model}",
+		ports: []series{{first: 1, step: 1, name: "ge0/%d", from: 1, count: 8, speed: gigabit}, {first: 100, names: []string{"aux"}, speed: gigabit, mgmt: true}},
+	},
+	SonicOS: {
+		maker: "SonicWALL", model: "TZ 470", version: "7.0.1-5051", serial: "FA0040%06d", enterprise: 8741,
+		oid: "1.3.6.1.4.1.8741.1", descr: "SonicWALL {model} (SonicOS {version})",
+		ports: []series{{first: 1, names: []string{"X0"}, speed: gigabit, mgmt: true}, {first: 2, step: 1, name: "X%d", from: 1, count: 7, speed: gigabit}},
+	},
+	QNOS: {
+		maker: "Quanta", model: "QuantaMesh T3048-LY9", version: "5.4.03", serial: "FAKQ26%04d", enterprise: 7244,
+		oid: "1.3.6.1.4.1.7244.2.1.1", descr: "Quanta {model}, {version}, Linux 3.8.13",
+		ports: []series{{first: 1, step: 1, name: "0/%d", from: 1, count: 48, speed: gigabit}, {first: 500, names: []string{"mgmt"}, speed: gigabit, mgmt: true}},
+	},
 }
 
 // hardware is what a platform usually runs on, and how its agent speaks of it.
