@@ -6,9 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"database/sql"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/textproto"
@@ -87,13 +85,8 @@ func (in *crashInbox) refuse(yes bool) {
 }
 
 func (in *crashInbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	var m alert.Message
-	if err == nil {
-		err = json.Unmarshal(body, &m)
-	}
-	if err != nil || m.ID != r.Header.Get(alert.HeaderDelivery) {
-		http.Error(w, "no message", http.StatusBadRequest)
+	m, _, ok := crashMessage(w, r)
+	if !ok {
 		return
 	}
 	in.mu.Lock()

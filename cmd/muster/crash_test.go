@@ -624,14 +624,22 @@ func newCrashHook(t *testing.T) *crashHook {
 	return k
 }
 
-func (k *crashHook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// crashMessage reads a message that was delivered; it answers what is none.
+func crashMessage(w http.ResponseWriter, r *http.Request) (m alert.Message, body []byte, ok bool) {
 	body, err := io.ReadAll(r.Body)
-	var m alert.Message
 	if err == nil {
 		err = json.Unmarshal(body, &m)
 	}
 	if err != nil || m.ID != r.Header.Get(alert.HeaderDelivery) {
 		http.Error(w, "no message", http.StatusBadRequest)
+		return m, nil, false
+	}
+	return m, body, true
+}
+
+func (k *crashHook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m, body, ok := crashMessage(w, r)
+	if !ok {
 		return
 	}
 	k.mu.Lock()
