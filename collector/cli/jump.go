@@ -201,10 +201,13 @@ func (j *Jump) refused(to netip.AddrPort, err error) error {
 // that freezes holds up no session.
 func (j *Jump) tunnel(ch ssh.Channel) net.Conn {
 	near, far := net.Pipe()
-	closed := make(chan struct{})
+	closed := make(chan struct{}) // by us: what ends after it is nobody's fault
 	j.open.Go(func() {
-		_, _ = io.Copy(ch, far)
-		close(closed)
+		if _, err := io.Copy(ch, far); err == nil {
+			close(closed)
+		} else {
+			j.blame()
+		}
 		_ = far.Close()
 		_ = ch.Close()
 	})
@@ -213,17 +216,22 @@ func (j *Jump) tunnel(ch ssh.Channel) net.Conn {
 		select {
 		case <-closed:
 		default:
-			// Did the device hang up, or has the jump host gone? Whoever reads the
-			// end of the text asks next.
-			if !j.answers() {
-				_ = j.c.nc.Close()
-				<-j.ctx.Done()
-			}
+			j.blame()
 		}
 		_ = far.Close()
 	})
 	j.open.Go(func() { _, _ = io.Copy(io.Discard, ch.Stderr()) })
 	return &tunnel{Conn: near, j: j}
+}
+
+// blame finds out, before the session that a channel's end takes along is told of
+// it, whether the device hung up or the jump host has gone: the latter is not Alive
+// any more on return.
+func (j *Jump) blame() {
+	if !j.answers() {
+		_ = j.c.nc.Close()
+		<-j.ctx.Done()
+	}
 }
 
 // tunnel is a connection through a jump host.
