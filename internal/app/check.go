@@ -38,7 +38,7 @@ func Check(ctx context.Context, o Options) ([]string, error) {
 		return nil, faults
 	}
 	notes := []string{fmt.Sprintf("%s is good: %s, %s, %s; %s", o.Config, counted(len(set.Scopes), "scope"), counted(len(set.Credentials), "credential"),
-		counted(len(set.Receivers), "receiver"), counted(len(defs.All()), "platform definition"))}
+		counted(len(set.Receivers), "receiver"), counted(defs.Len(), "platform definition"))}
 	for _, s := range set.Scopes {
 		notes = append(notes, describeScope(set, s))
 	}

@@ -38,7 +38,7 @@ func hasPrefix(oid, prefix string) bool {
 // Asks lists OIDs beyond the system group whose values Identify wants.
 func (s *Set) Asks() []string {
 	var out []string
-	for _, d := range s.all {
+	for d := range s.each {
 		for _, id := range d.r().identify {
 			if id.oid != "" && !slices.Contains(out, id.oid) {
 				out = append(out, id.oid)
@@ -55,7 +55,7 @@ func (s *Set) Identify(sys snmp.System, values map[string]string) Match {
 	var best Match
 	var bestRank int
 	var also *Definition
-	for _, d := range s.all {
+	for d := range s.each {
 		for _, id := range d.r().identify {
 			m, rank := id.snmp(oid, sys.Descr, values)
 			switch {
@@ -141,7 +141,7 @@ var (
 func (s *Set) ProbeDialogue() cli.Dialogue {
 	s.probe.Do(func() {
 		prompts, pagers := []*regexp.Regexp{anyPrompt}, []*regexp.Regexp{anyPager}
-		for _, d := range s.all {
+		for d := range s.each {
 			prompts = append(prompts, d.r().cli.prompt)
 			pagers = append(pagers, d.r().cli.pager)
 		}
@@ -213,7 +213,7 @@ func (s *Set) Prove(ctx context.Context, t Talker) (Match, error) {
 func (s *Set) proofCommands() []string {
 	count := map[string]int{}
 	var out []string
-	for _, d := range s.all {
+	for d := range s.each {
 		for _, id := range d.r().identify {
 			if id.command == "" {
 				continue
@@ -243,7 +243,7 @@ func (s *Set) proved(command string, answer []byte) Match {
 	holds := func(re *regexp.Regexp) bool {
 		return re != nil && slices.ContainsFunc(lines, func(l line) bool { return re.Match(l.of(answer)) })
 	}
-	for _, d := range s.all {
+	for d := range s.each {
 		for _, id := range d.r().identify {
 			if id.command == command && holds(id.proof) && !holds(id.notDescr) {
 				return Match{Platform: d, Certain: true, Reason: fmt.Sprintf("the answer to %q", command)}

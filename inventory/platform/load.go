@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -22,7 +21,8 @@ const BuiltIn = "built in"
 
 // Set is all definitions that are in force.
 type Set struct {
-	all []*Definition // by name
+	names  []string               // of all, in order
+	theirs map[string]*Definition // the user's; the others are ours
 
 	probe         sync.Once // makes the two of all definitions
 	prompt, pager *regexp.Regexp
@@ -46,132 +46,173 @@ func (f Fault) Error() string {
 // maxFile is the largest definition file that is read, in bytes.
 const maxFile = 1 << 20
 
-// Load compiles the embedded definitions and those in user (nil: none), which
-// add to or override ours. All faults come back at once; the Set holds whatever
-// is whole, ours in place of a faulty override.
+// Load puts the definitions in user (nil: none) over the embedded ones, to which
+// they add or which they override. All faults come back at once; the Set holds
+// whatever is whole, ours in place of a faulty override.
 //
 // A file with like: NAME takes over the sections that it does not give itself
 // from the built-in definition of that name, which may be its own.
 func Load(user fs.FS) (*Set, []Fault) {
-	ours, faults := builtIns()
 	if user == nil {
-		return newSet(ours), faults
+		return &Set{names: own.names()}, nil
 	}
-	theirs, more := loadFolder(user, "", ours)
-	all := maps.Clone(ours)
-	maps.Copy(all, theirs)
-	return newSet(all), slices.Concat(faults, more)
+	theirs, faults := loadFolder(user)
+	s := &Set{names: own.names(), theirs: theirs}
+	for name := range theirs {
+		if i, ours := slices.BinarySearch(s.names, name); !ours {
+			s.names = slices.Insert(s.names, i, name)
+		}
+	}
+	return s, faults
 }
 
-// builtIns are our own definitions, compiled once: nobody changes a definition.
-var builtIns = sync.OnceValues(func() (map[string]loaded, []Fault) {
-	sub, err := fs.Sub(builtIn, "definitions")
-	if err != nil {
-		return nil, []Fault{{File: "definitions", Reason: err.Error()}}
-	}
-	return loadFolder(sub, BuiltIn, nil)
-})
+// own is our own definitions.
+var own library
+
+// library is the embedded definitions, each in a file of its name and read when it
+// is first asked for: all of them take 0.1 s, and few commands need more than one.
+type library struct {
+	mu   sync.Mutex
+	raw  map[string]node // as the files say, by name
+	read map[string]loaded
+}
 
 type loaded struct {
 	tree node // with what like: took over
 	def  *Definition
 }
 
-func newSet(from map[string]loaded) *Set {
-	s := &Set{}
-	for _, l := range from {
-		s.all = append(s.all, l.def)
+// names lists all definitions, in order.
+func (l *library) names() []string {
+	entries, err := builtIn.ReadDir("definitions")
+	if err != nil {
+		panic(err) // the folder is in the binary
 	}
-	slices.SortFunc(s.all, func(a, b *Definition) int { return strings.Compare(a.Name, b.Name) })
-	return s
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".yaml"); ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names) // a.yaml comes behind a_b.yaml, a before a_b
+	return names
 }
 
-// loadFolder reads every .yaml and .yml file of a folder. base is where like:
-// looks; nil: in the folder itself. origin "": each file's own name.
-func loadFolder(fsys fs.FS, origin string, base map[string]loaded) (map[string]loaded, []Fault) {
+// get returns the definition of that name. A fault in one of our own files, which
+// the tests load all, is a panic.
+func (l *library) get(name string) (loaded, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if found, ok := l.read[name]; ok {
+		return found, true
+	}
+	file := name + ".yaml"
+	n, ok := l.parsed(name)
+	if !ok {
+		return loaded{}, false
+	}
+	found, faults := compile(file, n, BuiltIn, l.parsed)
+	if len(faults) > 0 {
+		panic(faults[0])
+	}
+	if found.def.Name != name {
+		panic(Fault{File: file, Reason: "defines " + found.def.Name})
+	}
+	if l.read == nil {
+		l.read = map[string]loaded{}
+	}
+	l.read[name] = found
+	return found, true
+}
+
+// parsed is what the file of a definition says. l.mu is held.
+func (l *library) parsed(name string) (node, bool) {
+	if n, ok := l.raw[name]; ok {
+		return n, true
+	}
+	src, err := builtIn.ReadFile("definitions/" + name + ".yaml")
+	if err != nil {
+		return node{}, false
+	}
+	n, faults := parse(name+".yaml", src)
+	if len(faults) > 0 {
+		panic(faults[0])
+	}
+	if l.raw == nil {
+		l.raw = map[string]node{}
+	}
+	l.raw[name] = n
+	return n, true
+}
+
+// tree is what a definition says, with what like: took over.
+func (l *library) tree(name string) (node, bool) {
+	found, ok := l.get(name)
+	return found.tree, ok
+}
+
+// loadFolder reads every .yaml and .yml file of a user's folder.
+func loadFolder(fsys fs.FS) (map[string]*Definition, []Fault) {
 	var faults []Fault
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, []Fault{{File: "platforms", Reason: fmt.Sprintf("the folder cannot be read: %v", err)}}
 	}
-	trees := map[string]node{} // by file
-	var files []string
+	out, first := map[string]*Definition{}, map[string]string{}
 	for _, e := range entries {
-		name := e.Name()
-		if e.IsDir() || strings.HasPrefix(name, ".") || path.Ext(name) != ".yaml" && path.Ext(name) != ".yml" {
+		file := e.Name()
+		if e.IsDir() || strings.HasPrefix(file, ".") || path.Ext(file) != ".yaml" && path.Ext(file) != ".yml" {
 			continue
 		}
-		src, err := readLimited(fsys, name)
+		src, err := readLimited(fsys, file)
 		if err != nil {
-			faults = append(faults, Fault{File: name, Reason: err.Error()})
+			faults = append(faults, Fault{File: file, Reason: err.Error()})
 			continue
 		}
-		n, fs := parse(name, src)
-		if faults = append(faults, fs...); len(fs) == 0 {
-			trees[name] = n
-			files = append(files, name)
+		found, more := check(file, src)
+		faults = append(faults, more...)
+		switch def := found.def; {
+		case def == nil:
+		case first[def.Name] != "":
+			d := decoder{file: file}
+			d.fault(found.tree.get("name"), "%s defines this platform already", first[def.Name])
+			faults = append(faults, d.faults...)
+		default:
+			out[def.Name], first[def.Name] = def, file
 		}
 	}
-	out, more := compile(files, trees, origin, base)
-	return out, append(faults, more...)
+	return out, faults
 }
 
 // Check compiles one definition file as Load would find it in the user's folder,
 // and returns it, or all its faults.
-func Check(name string, src []byte) (*Definition, []Fault) {
-	if len(src) > maxFile {
-		return nil, []Fault{{File: name, Reason: fmt.Sprintf("has %d bytes; a definition has at most %d", len(src), maxFile)}}
-	}
-	ours, _ := builtIns()
-	n, faults := parse(name, src)
-	if len(faults) > 0 {
-		return nil, faults
-	}
-	out, faults := compile([]string{name}, map[string]node{name: n}, "", ours)
-	for _, l := range out {
-		return l.def, faults
-	}
-	return nil, faults
+func Check(file string, src []byte) (*Definition, []Fault) {
+	found, faults := check(file, src)
+	return found.def, faults
 }
 
-// compile makes definitions of files that could be parsed.
-func compile(files []string, trees map[string]node, origin string, base map[string]loaded) (map[string]loaded, []Fault) {
-	var faults []Fault
-	find := func(platform string) (node, bool) {
-		if base != nil {
-			l, ok := base[platform]
-			return l.tree, ok
-		}
-		for _, f := range files {
-			if trees[f].get("name").text == platform {
-				return trees[f], true
-			}
-		}
-		return node{}, false
+func check(file string, src []byte) (loaded, []Fault) {
+	if len(src) > maxFile {
+		return loaded{}, []Fault{{File: file, Reason: fmt.Sprintf("has %d bytes; a definition has at most %d", len(src), maxFile)}}
 	}
-	out, first := map[string]loaded{}, map[string]string{}
-	for _, f := range files {
-		d := &decoder{file: f}
-		n, ok := d.like(trees[f], find)
-		var def *Definition
-		if ok {
-			o := origin
-			if o == "" {
-				o = f
-			}
-			def = d.build(n, o)
-		}
-		if def != nil && first[def.Name] != "" {
-			d.fault(n.get("name"), "%s defines this platform already", first[def.Name])
-			def = nil
-		}
-		slices.SortStableFunc(d.faults, func(a, b Fault) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
-		faults = append(faults, d.faults...)
-		if def != nil {
-			out[def.Name], first[def.Name] = loaded{n, def}, f
-		}
+	n, faults := parse(file, src)
+	if len(faults) > 0 {
+		return loaded{}, faults
 	}
-	return out, faults
+	return compile(file, n, file, own.tree)
+}
+
+// compile makes a definition of a file that could be parsed; find gives what its
+// like: means.
+func compile(file string, n node, origin string, find func(platform string) (node, bool)) (loaded, []Fault) {
+	d := &decoder{file: file}
+	merged, ok := d.like(n, find)
+	if !ok {
+		return loaded{}, d.faults
+	}
+	found := loaded{merged, d.build(merged, origin)}
+	slices.SortStableFunc(d.faults, func(a, b Fault) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
+	return found, d.faults
 }
 
 func readLimited(fsys fs.FS, name string) ([]byte, error) {
@@ -219,12 +260,24 @@ func (d *decoder) like(n node, find func(string) (node, bool)) (node, bool) {
 
 // ByName returns the definition with that name.
 func (s *Set) ByName(name string) (*Definition, bool) {
-	i, ok := slices.BinarySearchFunc(s.all, name, func(d *Definition, n string) int { return strings.Compare(d.Name, n) })
-	if !ok {
-		return nil, false
+	if d := s.theirs[name]; d != nil {
+		return d, true
 	}
-	return s.all[i], true
+	found, ok := own.get(name)
+	return found.def, ok
 }
 
+// Len is the number of all definitions.
+func (s *Set) Len() int { return len(s.names) }
+
 // All returns all definitions by name.
-func (s *Set) All() []*Definition { return slices.Clone(s.all) }
+func (s *Set) All() []*Definition { return slices.Collect(s.each) }
+
+// each yields all definitions by name.
+func (s *Set) each(yield func(*Definition) bool) {
+	for _, name := range s.names {
+		if d, ok := s.ByName(name); ok && !yield(d) {
+			return
+		}
+	}
+}
