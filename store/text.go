@@ -39,7 +39,7 @@ func (s *Store) textAddress(kind string, text []byte) []byte {
 // a quarter of it. Any text is thus two frames away, never a chain.
 func packRedacted(base keyframe, text []byte) (blob []byte, whole bool, err error) {
 	if base.Text != nil && base.Since < keyframeEvery {
-		blob, err := compress(base.Text, text)
+		blob, err := packAgainst(base.Text, text)
 		if err != nil {
 			return nil, false, err
 		}
@@ -53,13 +53,13 @@ func packRedacted(base keyframe, text []byte) (blob []byte, whole bool, err erro
 
 // unpackRedacted undoes packRedacted; base is the key frame's text, nil for a
 // whole frame.
-func unpackRedacted(blob, base []byte) ([]byte, error) { return decompress(base, blob) }
+func unpackRedacted(blob, base []byte) ([]byte, error) { return unpackAgainst(base, blob) }
 
 // packRaw compresses a raw text against its own redacted one, of which it
 // differs by volatile lines and secrets, and seals the result. id names the
 // row that it belongs to, for ever: sealed for one, it opens for no other.
 func (s *Store) packRaw(redacted, raw []byte, id string) ([]byte, error) {
-	packed, err := compress(redacted, raw)
+	packed, err := packAgainst(redacted, raw)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,25 @@ func (s *Store) unpackRaw(blob, redacted []byte, id string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the raw text: %w", err)
 	}
-	return decompress(redacted, packed)
+	return unpackAgainst(redacted, packed)
+}
+
+// packAgainst packs text against base, nil: by itself.
+func packAgainst(base, text []byte) ([]byte, error) {
+	if len(base) > 0 && len(text) <= textMax {
+		if blob, ok, err := splice(base, text); ok || err != nil {
+			return blob, err
+		}
+	}
+	return compress(base, text)
+}
+
+// unpackAgainst undoes packAgainst.
+func unpackAgainst(base, blob []byte) ([]byte, error) {
+	if len(blob) > 0 && (blob[0] == spliceMark || blob[0] == packedSpliceMark) {
+		return unsplice(base, blob)
+	}
+	return decompress(base, blob)
 }
 
 // compress makes one zstd frame with a checksum of its content, which also tells
