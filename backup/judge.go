@@ -25,8 +25,10 @@ import (
 func (b *Backups) settle(ctx context.Context, dev inventory.Device, rules rules, c Capture, failure error) Result {
 	release := b.hold(dev.ID)
 	defer release()
+	forget := func() {}
 	if d, ok := rules.(definition); ok { // what a test puts in its place remembers nothing
-		rules = definition{d.ForCapture()}
+		d = definition{d.ForCapture()}
+		rules, forget = d, d.Forget
 	}
 
 	commit := Commit{At: c.TakenAt, DeviceID: dev.ID, Capture: &Captured{Capture: c}}
@@ -37,6 +39,7 @@ func (b *Backups) settle(ctx context.Context, dev inventory.Device, rules rules,
 	if b.o.Facts != nil && (result.Outcome == Stored || result.Outcome == Unchanged) {
 		facts = append(rules.TextFacts(c.read()), rules.Volatile(c.running())...)
 	}
+	forget()
 	if err == nil {
 		commit.Capture.Result = result
 		commit.Events = append([]inventory.Event{b.backupEvent(dev, commit.At, result)}, commit.Events...)

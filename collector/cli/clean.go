@@ -105,19 +105,17 @@ func (c *cleaner) feed(b []byte) {
 // line is the line that is being written, without what was wiped off its end.
 func (c *cleaner) line() []byte { return c.out[c.start : c.start+c.visible()] }
 
+// all is every line, with the one that is being written.
+func (c *cleaner) all() []byte { return c.out[:c.start+c.visible()] }
+
 // finished are the bytes of finished lines that nobody has taken.
 func (c *cleaner) finished() int { return c.start }
 
-// take gives the finished lines away, with room for spare bytes behind them.
+// take gives the finished lines away, with room for spare bytes behind them. The
+// cleaner keeps its memory, which has grown to the size of the longest answer.
 func (c *cleaner) take(spare int) []byte {
-	b, line := c.out[:c.start], c.out[c.start:]
-	if cap(b)-len(b) >= spare+len(line) {
-		// The lines keep their memory; the line under way moves.
-		c.out = append(make([]byte, 0, len(line)+128), line...)
-	} else {
-		b = append(make([]byte, 0, len(b)+spare), b...)
-		c.out = append(c.out[:0], line...)
-	}
+	b := append(make([]byte, 0, c.start+spare), c.out[:c.start]...)
+	c.out = append(c.out[:0], c.out[c.start:]...)
 	c.start = 0
 	return b
 }

@@ -209,7 +209,7 @@ func (x *execution) run(ctx context.Context, reqs <-chan *ssh.Request, command s
 	if x.large {
 		return out, x.tooLarge(x.clean.out)
 	}
-	out.Text = append(x.clean.take(len(x.clean.line())), x.clean.line()...)
+	out.Text = x.clean.all()
 	out.Stderr = x.stderr
 	if !end.told {
 		if why := x.c.stopped(ctx); why != nil {

@@ -187,7 +187,7 @@ func (s *Session) Close() error {
 			// The transport first: scrapligo's channel waits 62.5 ms for it otherwise.
 			_ = s.con.t.Close()
 			_ = s.con.ch.Close()
-			s.con.t.wg.Wait()
+			s.con.t.release()
 		}
 		s.mu.Lock()
 		side := s.side

@@ -418,5 +418,5 @@ func (l *telnetLogin) ended(ctx context.Context, now *phase, err error) error {
 }
 
 func (l *telnetLogin) seen() []byte {
-	return append(bytes.Clone(l.clean.out[:l.clean.start]), l.clean.line()...)
+	return bytes.Clone(l.clean.all())
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,9 +57,34 @@ const (
 	lookBack    = 1000                   // bytes before the line that act gets to see
 )
 
+// memory is slices that one session after the other uses: what the garbage
+// collector would have to find and clear again is as large as what was read.
+type memory struct{ pool sync.Pool }
+
+var (
+	grown   memory // of cleaners
+	packets memory // of pumps
+)
+
+func (m *memory) get() []byte {
+	b, _ := m.pool.Get().(*[]byte)
+	if b == nil {
+		return nil
+	}
+	return (*b)[:0]
+}
+
+// put takes memory that nobody looks at any more. A very large one is rare and is
+// better given back.
+func (m *memory) put(b []byte) {
+	if cap(b) > 0 && cap(b) <= 1<<20 {
+		m.pool.Put(&b)
+	}
+}
+
 func newTerminal(rw io.ReadWriter, side io.Reader, width int, limit int64) *terminal {
 	return &terminal{
-		rw: rw, side: side, limit: limit, last: time.Now(), clean: cleaner{width: width},
+		rw: rw, side: side, limit: limit, last: time.Now(), clean: cleaner{width: width, out: grown.get()},
 		wake: make(chan struct{}, 1), more: make(chan struct{}, 1), done: make(chan struct{}),
 		act: func([]byte, []byte) bool { return false },
 	}
@@ -97,6 +123,16 @@ func (t *terminal) Close() error {
 	return nil
 }
 
+// release gives the memory back, once the pumps have ended.
+func (t *terminal) release() {
+	t.wg.Wait()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	grown.put(t.clean.out)
+	t.clean = cleaner{}
+	t.fresh = false
+}
+
 // IsAlive is asked by nobody here; scrapligo's interface wants it.
 func (t *terminal) IsAlive() bool {
 	t.mu.Lock()
@@ -115,7 +151,9 @@ func (t *terminal) Write(b []byte) error {
 func (t *terminal) pump(r io.Reader, main bool) {
 	buf := make([]byte, 1<<10)
 	if main {
-		buf = make([]byte, 32<<10) // what x/crypto takes from one packet at most
+		const most = 32 << 10 // what x/crypto takes from one packet at most
+		buf = slices.Grow(packets.get(), most)[:most]
+		defer packets.put(buf)
 	}
 	for {
 		n, err := r.Read(buf)

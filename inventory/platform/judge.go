@@ -150,7 +150,7 @@ func (j *judgement) part(p Part, c completeRules, text []byte, lastSize int) err
 // noMessages refuses a text with an error message or a pager in it, whatever its
 // last line says. Free text (banners) may hold both.
 func (j *judgement) noMessages(part string, l *look) error {
-	for i := range l.may {
+	for i := range l.may.of {
 		var err error
 		l.each(i, j.r.statements.messages, j.r.statements.unknown, func(n int) bool {
 			m := &j.r.messages[n]

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"bytes"
+	"math"
 	"math/bits"
 	"regexp"
 	"regexp/syntax"
@@ -190,14 +191,50 @@ func indexOf(patterns []*regexp.Regexp) index {
 	return x
 }
 
-// candidates gives for each line of text the rules to try there; nil where there
-// is none anywhere.
-func (x *index) candidates(text []byte, lines []line) []ruleSet {
+// candidates tells for each line of text the rules to try there. room, which may be
+// nil, is memory that the answer may use.
+func (x *index) candidates(text []byte, lines []line, room []uint16) marks {
 	if x.scan == nil {
-		return nil
+		return marks{}
 	}
 	x.scan.once.Do(func() { x.scan.build(x.words) })
-	return x.scan.over(text, lines)
+	return x.scan.over(text, lines, room)
+}
+
+// marks tells for each line of a text which rules may match there. Lines are many
+// and the sets of rules that meet in one are few.
+type marks struct {
+	of   []uint16  // by line: the number of its set; nil: no rule may match anywhere
+	sets []ruleSet // the first is that of lines without a word
+	met  map[[2]uint16]uint16
+}
+
+func (m *marks) at(i int) *ruleSet { return &m.sets[m.of[i]] }
+
+// join is the number of the set of all that are in a or b.
+func (m *marks) join(a, b uint16) uint16 {
+	both := m.sets[a]
+	both.join(&m.sets[b])
+	switch n, known := m.met[[2]uint16{a, b}]; {
+	case known:
+		return n
+	case both == m.sets[a]:
+		return a
+	case both == m.sets[b]:
+		return b
+	case len(m.sets) == math.MaxUint16: // no text of ours has so many: one set for all
+		for i := range m.sets {
+			both.join(&m.sets[i])
+		}
+	case len(m.sets) > math.MaxUint16:
+		return math.MaxUint16
+	}
+	if m.met == nil {
+		m.met = map[[2]uint16]uint16{}
+	}
+	n := uint16(len(m.sets))
+	m.sets, m.met[[2]uint16{a, b}] = append(m.sets, both), n
+	return n
 }
 
 // automaton finds all words of an index in one pass over a text, whatever their
@@ -208,8 +245,7 @@ type automaton struct {
 	width uint32     // number of classes
 	next  []uint32   // state + class → state; a state is the place of its row
 	from  uint32     // states below it end no word
-	hits  []ruleSet  // by number of the row: the rules of the words that end there
-	every ruleSet    // rules that are tried on every line
+	sets  []ruleSet  // the rules that are tried on every line, and with them those of each state from there on
 }
 
 func (s *automaton) build(words []indexWord) {
@@ -234,9 +270,10 @@ func (s *automaton) build(words []indexWord) {
 		hit  ruleSet
 	}
 	trie := []node{{to: make([]uint16, classes)}}
+	var every ruleSet
 	for _, w := range words {
 		if len(w.text) == 0 {
-			s.every.join(&w.rules)
+			every.join(&w.rules)
 			continue
 		}
 		at := uint16(0)
@@ -276,12 +313,13 @@ func (s *automaton) build(words []indexWord) {
 	for i, at := range order {
 		number[at] = uint16(i)
 	}
-	s.next, s.hits = make([]uint32, len(order)*classes), make([]ruleSet, len(order))
+	s.next, s.sets = make([]uint32, len(order)*classes), []ruleSet{every}
 	s.from = uint32(len(s.next))
 	for i, at := range order {
-		s.hits[i] = trie[at].hit
-		if !trie[at].hit.empty() {
+		if hit := trie[at].hit; !hit.empty() {
 			s.from = min(s.from, uint32(i*classes))
+			hit.join(&every)
+			s.sets = append(s.sets, hit)
 		}
 		for k := range classes {
 			s.next[i*classes+k] = uint32(number[trie[at].to[k]]) * s.width
@@ -296,24 +334,30 @@ func btoi(b bool) int {
 	return 0
 }
 
-// over gives for each line the rules whose words it holds.
-func (s *automaton) over(text []byte, lines []line) []ruleSet {
-	var out []ruleSet
-	if !s.every.empty() {
-		out = make([]ruleSet, len(lines))
-		for i := range out {
-			out[i] = s.every
-		}
+// over tells for each line the rules whose words it holds.
+func (s *automaton) over(text []byte, lines []line, room []uint16) marks {
+	m := marks{sets: s.sets[:len(s.sets):len(s.sets)]}
+	begin := func() {
+		m.of = slices.Grow(room[:0], len(lines))[:len(lines)]
+		clear(m.of)
+	}
+	if !s.sets[0].empty() {
+		begin()
 	}
 	// hit notes what ends at a place of text; ln is the line of the hit before.
 	hit := func(at, ln int, state uint32) int {
-		if out == nil {
-			out = make([]ruleSet, len(lines))
+		if m.of == nil {
+			begin()
 		}
 		for lines[ln].end < at {
 			ln++
 		}
-		out[ln].join(&s.hits[state/s.width])
+		n := uint16((state-s.from)/s.width) + 1
+		if was := m.of[ln]; was == 0 {
+			m.of[ln] = n
+		} else if was != n {
+			m.of[ln] = m.join(was, n)
+		}
 		return ln
 	}
 	// No word goes over a line: its end is class 0, which leads back to the root.
@@ -343,7 +387,7 @@ func (s *automaton) over(text []byte, lines []line) []ruleSet {
 	}
 	rest(both, split, ln, p)
 	rest(split+both, len(text), lm, q)
-	return out
+	return m
 }
 
 // patternSet is patterns of which most lines match none, with an index.
@@ -358,21 +402,21 @@ func newPatternSet(list ...*regexp.Regexp) patternSet {
 
 // over prepares a look at the lines of text.
 func (p *patternSet) over(text []byte, lines []line) patternMatches {
-	return patternMatches{p, text, lines, p.index.candidates(text, lines)}
+	return patternMatches{p, text, lines, p.index.candidates(text, lines, nil)}
 }
 
 type patternMatches struct {
 	set        *patternSet
 	text       []byte
 	lines      []line
-	candidates []ruleSet
+	candidates marks
 }
 
 // first is the number of the first pattern that matches line i, -1 for none.
 func (m *patternMatches) first(i int) int {
 	found := -1
-	if m.candidates != nil {
-		m.candidates[i].each(func(n int) bool {
+	if m.candidates.of != nil {
+		m.candidates.at(i).each(func(n int) bool {
 			if m.set.list[n].Match(m.lines[i].of(m.text)) {
 				found = n
 			}

@@ -1,5 +1,7 @@
 package platform
 
+import "sync"
+
 // A capture asks the rules of the same text many times over: whether it is whole,
 // what of it is volatile, what its startup config says. Fixed text of all those
 // rules is therefore looked for in one pass, and a definition that serves one
@@ -9,9 +11,10 @@ package platform
 type look struct {
 	text     []byte
 	lines    []line
-	may      []ruleSet      // nil: none anywhere
+	may      marks
 	volatile *volatileFinds // nil: nobody asked yet
 	normal   []byte         // likewise
+	room     []byte         // memory for normal
 }
 
 // statements are the lists of rules that are held against the lines of a text as
@@ -64,42 +67,67 @@ func (r *rules) gather() bool {
 }
 
 // ForCapture is d for the texts of one capture: it remembers what it saw in them,
-// so none may be changed meanwhile. It serves one goroutine.
+// so none may be changed meanwhile. It serves one goroutine, and nothing after
+// [Definition.Forget].
 func (d *Definition) ForCapture() *Definition {
 	c := *d
 	c.looks = map[*byte]*look{}
 	return &c
 }
 
+// Forget gives back the memory of what d, which is from [Definition.ForCapture],
+// remembers. What Normal and SavedForm gave out goes with it; redacted texts, facts
+// and proofs stay.
+func (d *Definition) Forget() {
+	for _, l := range d.looks {
+		l.giveBack()
+	}
+	d.looks = nil
+}
+
 // look walks over a text once.
 func (d *Definition) look(text []byte) *look {
-	if len(text) == 0 {
-		return d.r().look(text)
+	if len(text) == 0 || d.looks == nil {
+		return d.r().look(&look{}, text)
 	}
 	if l := d.looks[&text[0]]; l != nil && len(l.text) == len(text) {
 		return l
 	}
-	l := d.r().look(text)
-	if d.looks != nil {
-		d.looks[&text[0]] = l
-	}
+	l := d.r().look(borrow(), text)
+	d.looks[&text[0]] = l
 	return l
 }
 
-func (r *rules) look(text []byte) *look {
-	l := &look{text: text, lines: splitLines(text)}
-	l.may = r.statements.index.candidates(text, l.lines)
-	r.syntax.mark(text, l.lines, l.may)
+// look fills l, whose memory it uses.
+func (r *rules) look(l *look, text []byte) *look {
+	l.text, l.lines = text, splitInto(l.lines, text)
+	l.may = r.statements.index.candidates(text, l.lines, l.may.of)
+	r.syntax.mark(text, l.lines, &l.may)
 	return l
+}
+
+// Looks whose memory nobody uses: what is noted of a text is larger than it.
+var looks = sync.Pool{New: func() any { return new(look) }}
+
+func borrow() *look { return looks.Get().(*look) }
+
+func (l *look) giveBack() {
+	const most = 1 << 20
+	if cap(l.room) > most || cap(l.lines) > most/16 {
+		return // a text of unusual size: its memory is for all
+	}
+	lines, of, room := l.lines[:0], l.may.of[:0], l.room[:0]
+	*l = look{lines: lines, may: marks{of: of}, room: room}
+	looks.Put(l)
 }
 
 // each calls do for the rules of a list, which begins at from and ends before to,
 // that may match line i, until it returns false.
 func (l *look) each(i, from, to int, do func(n int) bool) {
-	if l.may == nil || l.lines[i].inside {
+	if l.may.of == nil || l.lines[i].inside {
 		return
 	}
-	l.may[i].each(func(n int) bool {
+	l.may.at(i).each(func(n int) bool {
 		if n < from {
 			return true
 		}

@@ -3,6 +3,7 @@ package platform
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -14,17 +15,17 @@ func (d *Definition) Normal(raw []byte) []byte {
 	}
 	l := d.look(raw)
 	if l.normal == nil {
-		l.normal = without(raw, l.volatileFinds(d.r()).cuts)
+		l.normal = raw
+		if cuts := l.volatileFinds(d.r()).cuts; len(cuts) > 0 {
+			l.room = without(slices.Grow(l.room[:0], len(raw)), raw, cuts)
+			l.normal = l.room
+		}
 	}
 	return l.normal
 }
 
-// without is text without the cuts.
-func without(text []byte, cuts []span) []byte {
-	if len(cuts) == 0 {
-		return text
-	}
-	out := make([]byte, 0, len(text))
+// without appends text without the cuts to out.
+func without(out, text []byte, cuts []span) []byte {
 	at := 0
 	for _, c := range cuts {
 		if c.end <= at {
@@ -64,7 +65,7 @@ func (l *look) volatileFinds(r *rules) *volatileFinds {
 		return l.volatile
 	}
 	f := volatileFinder{r: r, text: l.text, lines: l.lines}
-	for i := 0; i < len(l.may); i++ {
+	for i := 0; i < len(l.may.of); i++ {
 		last := i
 		l.each(i, r.statements.volatile, r.statements.messages, func(n int) bool {
 			var goOn bool

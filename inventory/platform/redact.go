@@ -25,12 +25,16 @@ type find struct {
 // safe to digest, gets ‹secret›. What the platform's rules do not know, the
 // generic scanner masks after unknown keywords. Redacting twice changes nothing.
 func (d *Definition) Redact(text []byte, key []byte) []byte {
-	return replace(text, d.r().secretsIn(text), func(class secretClass, value []byte) string {
+	out := replace(text, d.r().secretsIn(text), func(class secretClass, value []byte) string {
 		if class == classReencrypted {
 			return mark
 		}
 		return tokenFor(key, value)
 	})
+	if d.looks != nil && len(out) > 0 && &out[0] == &text[0] {
+		return bytes.Clone(out) // text may be one that Normal gave out
+	}
+	return out
 }
 
 // Mask hides every secret that the platform's rules and the generic scanner
@@ -109,17 +113,17 @@ func (r *rules) secretsOf(text []byte) []find {
 	if len(text) == 0 {
 		return nil
 	}
-	lines := splitLines(text)
-	candidates := r.secretIndex.candidates(text, lines)
-	if candidates == nil {
+	l := borrow() // the finds are places in text and keep nothing of it
+	defer l.giveBack()
+	l.lines = splitInto(l.lines, text)
+	if l.may = r.secretIndex.candidates(text, l.lines, l.may.of); l.may.of == nil {
 		return nil
 	}
-	f := secretFinder{r: r, text: text, lines: lines}
-	for i := 0; i < len(lines); i++ {
-		if candidates[i].empty() {
-			continue
+	f := secretFinder{r: r, text: text, lines: l.lines}
+	for i := 0; i < len(l.lines); i++ {
+		if set := l.may.at(i); !set.empty() {
+			i = f.line(i, set)
 		}
-		i = f.line(i, candidates[i])
 	}
 	return settle(text, f.all)
 }
@@ -135,7 +139,7 @@ type secretFinder struct {
 
 // line looks at line i with the rules of set, and returns the last line that is
 // masked as a whole.
-func (f *secretFinder) line(i int, set ruleSet) (last int) {
+func (f *secretFinder) line(i int, set *ruleSet) (last int) {
 	l := f.lines[i]
 	b := l.of(f.text)
 	from := len(f.all)

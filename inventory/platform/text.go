@@ -3,6 +3,7 @@ package platform
 import (
 	"bytes"
 	"regexp"
+	"slices"
 )
 
 // line is one line of a text, without its line end.
@@ -20,8 +21,11 @@ func (l line) of(text []byte) []byte { return text[l.start:l.end] }
 
 // splitLines cuts text at line feeds. There is always at least one line; what
 // follows a final line feed is no line.
-func splitLines(text []byte) []line {
-	lines := make([]line, 0, 1+bytes.Count(text, []byte{'\n'}))
+func splitLines(text []byte) []line { return splitInto(nil, text) }
+
+// splitInto is splitLines in the memory of lines.
+func splitInto(lines []line, text []byte) []line {
+	lines = slices.Grow(lines[:0], 1+bytes.Count(text, []byte{'\n'}))
 	at := 0
 	for {
 		i := bytes.IndexByte(text[at:], '\n')
@@ -39,13 +43,14 @@ func splitLines(text []byte) []line {
 // lines cuts text and marks what stands inside of something.
 func (s *syntaxRules) lines(text []byte) []line {
 	lines := splitLines(text)
-	s.mark(text, lines, s.texts.index.candidates(text, lines))
+	begins := s.texts.index.candidates(text, lines, nil)
+	s.mark(text, lines, &begins)
 	return lines
 }
 
 // mark notes of each line whether it is inside of something. begins has for each
 // line the free texts that may begin there, under the numbers of the first rules.
-func (s *syntaxRules) mark(text []byte, lines []line, begins []ruleSet) {
+func (s *syntaxRules) mark(text []byte, lines []line, begins *marks) {
 	var (
 		quoted, comment bool
 		free            *freeText
@@ -61,8 +66,8 @@ func (s *syntaxRules) mark(text []byte, lines []line, begins []ruleSet) {
 			}
 			continue
 		}
-		if begins != nil && !begins[i].empty() && !quoted && !comment {
-			if f, d, open := s.texts.at(b, &begins[i]); f != nil {
+		if begins.of != nil && !begins.at(i).empty() && !quoted && !comment {
+			if f, d, open := s.texts.at(b, begins.at(i)); f != nil {
 				if open {
 					free, delim = f, d
 				}
