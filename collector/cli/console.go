@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/scrapli/scrapligo/channel"
@@ -62,6 +63,9 @@ func (c *console) drain() {
 		if c.lines == nil && i > 0 {
 			c.lines = b[:i:i]
 		} else {
+			if free := cap(c.lines) - len(c.lines); free < i { // append grows by a quarter: a large text would be copied five times
+				c.lines = slices.Grow(c.lines, max(i, len(c.lines)))
+			}
 			c.lines = append(c.lines, b[:i]...)
 		}
 		c.line = b[i+1:]
