@@ -192,8 +192,18 @@ func (s *Store) text(tx *sql.Tx, id int64) ([]byte, error) {
 	return s.unpack(id, row, base)
 }
 
-// unpack makes the text of a row, given the one that it is packed against.
-func (s *Store) unpack(id int64, row textRow, base []byte) (text []byte, err error) {
+// unpack makes the text of a row, given the one that it is packed against, and
+// holds it against its address.
+func (s *Store) unpack(id int64, row textRow, base []byte) ([]byte, error) {
+	text, err := s.unpackOnly(id, row, base)
+	if err == nil && !bytes.Equal(s.textAddress(row.kind, text), row.address) {
+		return nil, notStored(id)
+	}
+	return text, err
+}
+
+// unpackOnly is unpack for who has something else to hold the text against.
+func (s *Store) unpackOnly(id int64, row textRow, base []byte) (text []byte, err error) {
 	if row.kind == "raw" {
 		text, err = s.unpackRaw(row.blob, base, rawIdentity(row.deviceID, row.part, row.address))
 	} else {
@@ -202,10 +212,14 @@ func (s *Store) unpack(id int64, row textRow, base []byte) (text []byte, err err
 	if err != nil {
 		return nil, fmt.Errorf("read text %d: %w", id, err)
 	}
-	if len(text) != row.size || !bytes.Equal(s.textAddress(row.kind, text), row.address) {
-		return nil, refuse(ErrDamaged, "text %d is not what was stored. Restore the newest copy with muster self restore", id)
+	if len(text) != row.size {
+		return nil, notStored(id)
 	}
 	return text, nil
+}
+
+func notStored(id int64) error {
+	return refuse(ErrDamaged, "text %d is not what was stored. Restore the newest copy with muster self restore", id)
 }
 
 func sha256Hex(text []byte) string {
