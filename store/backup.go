@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"muster/backup"
@@ -16,9 +17,19 @@ import (
 // Store implements backup.Store.
 var _ backup.Store = (*Store)(nil)
 
+// goodCapture is the newest capture that counts as a backup of the device that an
+// SQL expression names, 0 for none.
+func goodCapture(device string) string {
+	return strings.ReplaceAll(`
+(SELECT max(
+    coalesce((SELECT max(id) FROM capture WHERE device_id = DEVICE AND outcome = 'stored'), 0),
+    coalesce((SELECT max(id) FROM capture WHERE device_id = DEVICE AND outcome = 'unchanged'), 0),
+    coalesce((SELECT max(capture_id) FROM quarantine WHERE device_id = DEVICE AND decision = 'accepted'), 0)))`, "DEVICE", device)
+}
+
 // BackupGround implements backup.Store.
 func (s *Store) BackupGround(ctx context.Context, deviceID int64) (g backup.Ground, err error) {
-	const query = `
+	query := `
 SELECT
     coalesce((SELECT max(number) FROM version WHERE device_id = ?1), 0),
     coalesce((SELECT max(number) FROM purged_version WHERE device_id = ?1), 0),
@@ -30,16 +41,16 @@ SELECT
               ORDER BY a.id DESC, v.number DESC LIMIT 1), 0),
     coalesce((SELECT v.number FROM baseline b JOIN version v ON v.id = b.version_id
               WHERE b.device_id = ?1 AND b.until IS NULL), 0),
-    coalesce((SELECT capture_id FROM quarantine WHERE device_id = ?1 AND decided_at IS NULL), 0)`
+    coalesce((SELECT capture_id FROM quarantine WHERE device_id = ?1 AND decided_at IS NULL), 0),
+    coalesce(good.id, 0), coalesce(good.size, 0)
+FROM (SELECT ` + goodCapture("?1") + ` AS id) newest LEFT JOIN capture good ON good.id = newest.id`
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		var at sql.NullInt64
-		if err := tx.QueryRow(query, deviceID).Scan(&g.Newest, &g.Last, &at, &g.Approved, &g.Objected, &g.Baseline, &g.Waiting); err != nil {
+		err := tx.QueryRow(query, deviceID).Scan(&g.Newest, &g.Last, &at, &g.Approved, &g.Objected, &g.Baseline, &g.Waiting, &g.LastGood, &g.LastGoodSize)
+		if err != nil {
 			return err
 		}
 		g.NewestAt, g.Last = fromMsOrNull(at), max(g.Last, g.Newest)
-		if g.LastGood, g.LastGoodSize, err = lastGood(tx, deviceID); err != nil {
-			return err
-		}
 		g.Drifts, err = openDrifts(tx, deviceID)
 		return err
 	})
@@ -60,32 +71,13 @@ func (s *Store) view(ctx context.Context, f func(tx *sql.Tx) error) error {
 	return damaged(f(tx))
 }
 
-// lastGood finds the newest capture of a device that counts as a backup.
-func lastGood(tx *sql.Tx, deviceID int64) (id int64, size int, err error) {
-	const query = `
-SELECT id, size FROM capture WHERE id = (
-    SELECT max(
-        coalesce((SELECT max(id) FROM capture WHERE device_id = ?1 AND outcome = 'stored'), 0),
-        coalesce((SELECT max(id) FROM capture WHERE device_id = ?1 AND outcome = 'unchanged'), 0),
-        coalesce((SELECT max(capture_id) FROM quarantine WHERE device_id = ?1 AND decision = 'accepted'), 0)))`
-	err = tx.QueryRow(query, deviceID).Scan(&id, &size)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, 0, nil
-	}
-	return id, size, err
-}
-
 // readStandings reads how one device stands, or with id 0 all of them.
 func readStandings(tx *sql.Tx, id int64) (map[int64]backup.Standing, error) {
 	// One seek in an index for each device and question: the number of captures
 	// that are kept does not count.
 	query, args := `
 SELECT d.id, c.outcome, c.taken_at, c.step, c.kind, c.message, coalesce(q.decision, ''),
-    (SELECT taken_at FROM capture WHERE id = (
-        SELECT max(
-            coalesce((SELECT max(id) FROM capture WHERE device_id = d.id AND outcome = 'stored'), 0),
-            coalesce((SELECT max(id) FROM capture WHERE device_id = d.id AND outcome = 'unchanged'), 0),
-            coalesce((SELECT max(capture_id) FROM quarantine WHERE device_id = d.id AND decision = 'accepted'), 0)))),
+    (SELECT taken_at FROM capture WHERE id = `+goodCapture("d.id")+`),
     (SELECT count(*) FROM version WHERE device_id = d.id),
     EXISTS (SELECT 1 FROM quarantine WHERE device_id = d.id AND decided_at IS NULL)
 FROM device d

@@ -323,16 +323,12 @@ ON CONFLICT (device_id, kind) WHERE until IS NULL DO UPDATE SET
 // dropTexts lets go the raw texts of captures that are neither the newest good
 // one nor wait, and removes the texts that nothing needs any more.
 func dropTexts(tx *sql.Tx, deviceID int64) error {
-	const unlink = `
+	unlink := `
 UPDATE capture_part SET raw_id = NULL
 WHERE raw_id IS NOT NULL AND capture_id IN (SELECT id FROM capture WHERE device_id = ?1)
-  AND capture_id <> ?2
+  AND capture_id <> ` + goodCapture("?1") + `
   AND capture_id NOT IN (SELECT capture_id FROM quarantine WHERE device_id = ?1 AND decided_at IS NULL)`
-	good, _, err := lastGood(tx, deviceID)
-	if err != nil {
-		return err
-	}
-	res, err := tx.Exec(unlink, deviceID, good)
+	res, err := tx.Exec(unlink, deviceID)
 	if err != nil {
 		return fmt.Errorf("let old raw texts go: %w", err)
 	}

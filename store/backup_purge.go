@@ -74,7 +74,7 @@ WHERE t.device_id = ?1
 		return err
 	}
 	if last == p.number { // the newest good capture says the same, with other volatile lines
-		if p.capture, _, err = lastGood(tx, p.device); err != nil {
+		if err := tx.QueryRow("SELECT "+goodCapture("?1"), p.device).Scan(&p.capture); err != nil {
 			return err
 		}
 	}
