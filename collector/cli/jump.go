@@ -203,9 +203,10 @@ func (j *Jump) tunnel(ch ssh.Channel) net.Conn {
 	near, far := net.Pipe()
 	closed := make(chan struct{}) // by us: what ends after it is nobody's fault
 	j.open.Go(func() {
-		if _, err := io.Copy(ch, far); err == nil {
+		switch _, err := io.Copy(ch, far); {
+		case err == nil:
 			close(closed)
-		} else {
+		case !errors.Is(err, io.ErrClosedPipe): // else the other half has found out
 			j.blame()
 		}
 		_ = far.Close()
