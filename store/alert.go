@@ -19,9 +19,9 @@ const alertColumns = `id, kind, subject, state, opened_at, resolved_at, message,
 func (s *Store) Alerts(ctx context.Context, f alert.Filter) ([]alert.Alert, error) {
 	const query = `
 SELECT ` + alertColumns + ` FROM alert
-WHERE (?1 = '' OR state = ?1) AND (?2 = '' OR kind = ?2)
-  AND (?3 = '' OR EXISTS (SELECT 1 FROM json_each(alert.devices) WHERE value = ?3))
-ORDER BY id DESC LIMIT ?4`
+WHERE (?1 = '' OR state = +?1) AND (?2 = '' OR kind = +?2)
+  AND (?3 = '' OR EXISTS (SELECT 1 FROM json_each(alert.devices) WHERE value = +?3))
+ORDER BY id DESC LIMIT +?4`
 	if f.Limit <= 0 {
 		f.Limit = 500
 	}
@@ -35,7 +35,7 @@ ORDER BY id DESC LIMIT ?4`
 
 // AlertOf returns one alert.
 func (s *Store) AlertOf(ctx context.Context, id int64) (alert.Alert, error) {
-	found, err := s.alerts(ctx, `SELECT `+alertColumns+` FROM alert WHERE id = ?1`, id)
+	found, err := s.alerts(ctx, `SELECT `+alertColumns+` FROM alert WHERE id = +?1`, id)
 	switch {
 	case err != nil:
 		return alert.Alert{}, err
@@ -76,7 +76,7 @@ func (s *Store) alerts(ctx context.Context, query string, args ...any) (all []*a
 
 // OpenedSince counts the alerts of a kind and subject that were opened since a time.
 func (s *Store) OpenedSince(ctx context.Context, k alert.Kind, subject string, since time.Time) (n int, err error) {
-	const query = `SELECT count(*) FROM alert WHERE kind = ?1 AND subject = ?2 AND opened_at >= ?3`
+	const query = `SELECT count(*) FROM alert WHERE kind = +?1 AND subject = +?2 AND opened_at >= ?3`
 	if err = s.read.QueryRowContext(ctx, query, k, subject, ms(since)).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count alerts: %w", err)
 	}
@@ -162,9 +162,9 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
 		update = `
 UPDATE alert SET subject = ?2, state = ?3, resolved_at = ?5, message = ?6, devices = ?7, acked_by = ?8, acked_at = ?9, ack_note = ?10,
     notify_at = ?11, detail = ?12, kind = ?1, opened_at = ?4
-WHERE id = ?13`
+WHERE id = +?13`
 		// Two alerts may exchange subjects; none has this one.
-		vacate = `UPDATE alert SET subject = 'moving ' || id WHERE id = ?1 AND state = 'firing'`
+		vacate = `UPDATE alert SET subject = 'moving ' || id WHERE id = +?1 AND state = 'firing'`
 	)
 	for _, a := range alerts {
 		if a.ID != 0 {
@@ -207,7 +207,7 @@ VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM outbox), ?2, ?3, nullif(?4, 0
 // AlertMark returns a time that alerting kept; zero: never.
 func (s *Store) AlertMark(ctx context.Context, name string) (time.Time, error) {
 	var at int64
-	err := s.read.QueryRowContext(ctx, `SELECT at FROM alert_mark WHERE name = ?1`, name).Scan(&at)
+	err := s.read.QueryRowContext(ctx, `SELECT at FROM alert_mark WHERE name = +?1`, name).Scan(&at)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return time.Time{}, nil
@@ -245,7 +245,7 @@ WHERE place <= ?1 ORDER BY seq`
 
 // SaveDelivery stores how an attempt went.
 func (s *Store) SaveDelivery(ctx context.Context, d alert.Delivery) error {
-	const update = `UPDATE outbox SET attempts = ?2, next_at = ?3, error = ?4, done_at = ?5 WHERE id = ?1`
+	const update = `UPDATE outbox SET attempts = ?2, next_at = ?3, error = ?4, done_at = ?5 WHERE id = +?1`
 	return s.write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.Exec(update, d.ID, d.Attempts, ms(d.NextAt), d.Error, msOrNull(d.DoneAt)); err != nil {
 			return fmt.Errorf("store delivery to %s: %w", d.Receiver, err)

@@ -45,7 +45,7 @@ func (s *Store) Audit(ctx context.Context, a AuditEntry) error {
 func (s *Store) AuditLog(ctx context.Context, subject string, limit int) (all []AuditEntry, err error) {
 	const query = `
 SELECT at, who, action, subject, detail FROM audit
-WHERE ?1 = '' OR subject = ?1 ORDER BY id DESC LIMIT ?2`
+WHERE ?1 = '' OR subject = +?1 ORDER BY id DESC LIMIT +?2`
 	if limit <= 0 {
 		limit = 100
 	}

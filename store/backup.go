@@ -31,19 +31,19 @@ func goodCapture(device string) string {
 func (s *Store) BackupGround(ctx context.Context, deviceID int64) (g backup.Ground, err error) {
 	query := `
 SELECT
-    coalesce((SELECT max(number) FROM version WHERE device_id = ?1), 0),
-    coalesce((SELECT max(number) FROM purged_version WHERE device_id = ?1), 0),
-    (SELECT at FROM version WHERE device_id = ?1 ORDER BY number DESC LIMIT 1),
+    coalesce((SELECT max(number) FROM version WHERE device_id = +?1), 0),
+    coalesce((SELECT max(number) FROM purged_version WHERE device_id = +?1), 0),
+    (SELECT at FROM version WHERE device_id = +?1 ORDER BY number DESC LIMIT 1),
     coalesce((SELECT v.number FROM approval a JOIN version v ON v.id = a.version_id
-              WHERE a.device_id = ?1 ORDER BY a.id DESC LIMIT 1), 0),
+              WHERE a.device_id = +?1 ORDER BY a.id DESC LIMIT 1), 0),
     coalesce((SELECT a.how = 'person' AND a.knowing >= v.number AND a.version_id <> v.id
-              FROM approval a, version v WHERE a.device_id = ?1 AND v.device_id = ?1
+              FROM approval a, version v WHERE a.device_id = +?1 AND v.device_id = +?1
               ORDER BY a.id DESC, v.number DESC LIMIT 1), 0),
     coalesce((SELECT v.number FROM baseline b JOIN version v ON v.id = b.version_id
-              WHERE b.device_id = ?1 AND b.until IS NULL), 0),
-    coalesce((SELECT capture_id FROM quarantine WHERE device_id = ?1 AND decided_at IS NULL), 0),
+              WHERE b.device_id = +?1 AND b.until IS NULL), 0),
+    coalesce((SELECT capture_id FROM quarantine WHERE device_id = +?1 AND decided_at IS NULL), 0),
     coalesce(good.id, 0), coalesce(good.size, 0)
-FROM (SELECT ` + goodCapture("?1") + ` AS id) newest LEFT JOIN capture good ON good.id = newest.id`
+FROM (SELECT ` + goodCapture("+?1") + ` AS id) newest LEFT JOIN capture good ON good.id = newest.id`
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		var at sql.NullInt64
 		err := tx.QueryRow(query, deviceID).Scan(&g.Newest, &g.Last, &at, &g.Approved, &g.Objected, &g.Baseline, &g.Waiting, &g.LastGood, &g.LastGoodSize)
@@ -84,7 +84,7 @@ FROM device d
 JOIN capture c ON c.id = (SELECT max(id) FROM capture WHERE device_id = d.id)
 LEFT JOIN quarantine q ON q.capture_id = c.id`, []any{}
 	if id != 0 {
-		query, args = query+` WHERE d.id = ?1`, []any{id}
+		query, args = query+` WHERE d.id = +?1`, []any{id}
 	}
 	rows, err := tx.Query(query, args...)
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *Store) ConfigVersions(ctx context.Context, deviceID int64) (all []backu
 SELECT v.number, v.at, v.reason, v.lines_added, v.lines_removed, v.last_change, v.rules, v.digest,
     EXISTS (SELECT 1 FROM approval a WHERE a.version_id = v.id),
     (SELECT json_group_array(part ORDER BY n) FROM version_part WHERE version_id = v.id)
-FROM version v WHERE v.device_id = ?1 ORDER BY v.number DESC`
+FROM version v WHERE v.device_id = +?1 ORDER BY v.number DESC`
 	rows, err := s.read.QueryContext(ctx, query, deviceID)
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (s *Store) VersionTexts(ctx context.Context, deviceID int64, number int, ra
 SELECT v.id, v.number, v.at, v.reason, v.lines_added, v.lines_removed, v.last_change, v.rules, v.derived, v.digest, c.platform,
     EXISTS (SELECT 1 FROM approval a WHERE a.version_id = v.id)
 FROM version v JOIN capture c ON c.id = v.capture_id
-WHERE v.device_id = ?1 AND (v.number = ?2 OR ?2 = 0) ORDER BY v.number DESC LIMIT 1`
+WHERE v.device_id = +?1 AND (v.number = +?2 OR ?2 = 0) ORDER BY v.number DESC LIMIT 1`
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		var id, at int64
 		var digest []byte
@@ -213,7 +213,7 @@ type versionPart struct {
 }
 
 func versionParts(tx *sql.Tx, version int64) (all []versionPart, err error) {
-	const query = `SELECT part, role, redacted_id, raw_id FROM version_part WHERE version_id = ?1 ORDER BY n`
+	const query = `SELECT part, role, redacted_id, raw_id FROM version_part WHERE version_id = +?1 ORDER BY n`
 	rows, err := tx.Query(query, version)
 	if err != nil {
 		return nil, err
@@ -233,8 +233,8 @@ func versionParts(tx *sql.Tx, version int64) (all []versionPart, err error) {
 func (s *Store) CaptureTexts(ctx context.Context, captureID int64) (c backup.Capture, err error) {
 	const query = `
 SELECT device_id, coalesce(run_id, 0), platform, taken_at, took_ms, credential, method, weak, steps, proofs
-FROM capture WHERE id = ?1`
-	const parts = `SELECT part, role, note, raw_id FROM capture_part WHERE capture_id = ?1 ORDER BY n`
+FROM capture WHERE id = +?1`
+	const parts = `SELECT part, role, note, raw_id FROM capture_part WHERE capture_id = +?1 ORDER BY n`
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		var at, took int64
 		var steps, proofs string
@@ -295,7 +295,7 @@ func (s *Store) OpenDrifts(ctx context.Context, deviceID int64) (all []backup.Op
 func openDrifts(tx *sql.Tx, deviceID int64) (all []backup.OpenDrift, err error) {
 	const query = `
 SELECT device_id, kind, since, lines_added, lines_removed, fingerprint, message
-FROM drift WHERE until IS NULL AND (device_id = ?1 OR ?1 = 0) ORDER BY since, id`
+FROM drift WHERE until IS NULL AND (device_id = +?1 OR ?1 = 0) ORDER BY since, id`
 	rows, err := tx.Query(query, deviceID)
 	if err != nil {
 		return nil, err
@@ -332,7 +332,7 @@ type Attempt struct {
 func (s *Store) Attempts(ctx context.Context, deviceID int64, limit int) (all []Attempt, err error) {
 	const query = `
 SELECT taken_at, took_ms, outcome, kind, message, steps
-FROM capture WHERE device_id = ?1 ORDER BY id DESC LIMIT ?2`
+FROM capture WHERE device_id = +?1 ORDER BY id DESC LIMIT +?2`
 	rows, err := s.read.QueryContext(ctx, query, deviceID, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)

@@ -86,7 +86,7 @@ func (s *Store) pack(ctx context.Context, c backup.Commit) (*packing, error) {
 func (s *Store) newestRedacted(tx *sql.Tx, deviceID int64, into map[string]*packedText) (first string, err error) {
 	const query = `
 SELECT p.part, p.redacted_id FROM version_part p
-WHERE p.version_id = (SELECT id FROM version WHERE device_id = ?1 ORDER BY number DESC LIMIT 1) ORDER BY p.n`
+WHERE p.version_id = (SELECT id FROM version WHERE device_id = +?1 ORDER BY number DESC LIMIT 1) ORDER BY p.n`
 	rows, err := tx.Query(query, deviceID)
 	if err != nil {
 		return "", err
@@ -210,8 +210,8 @@ func orNone[T any](list []T) []T {
 
 // decide writes what becomes of the capture that waits, and puts a new one there.
 func (p *packing) decide(tx *sql.Tx, captureID int64) error {
-	const decided = `UPDATE quarantine SET decided_at = ?2, decision = ?3, who = ?4 WHERE capture_id = ?1 AND decided_at IS NULL`
-	const superseded = `UPDATE quarantine SET decided_at = ?2, decision = 'superseded', who = 'muster' WHERE device_id = ?1 AND decided_at IS NULL`
+	const decided = `UPDATE quarantine SET decided_at = ?2, decision = ?3, who = ?4 WHERE capture_id = +?1 AND decided_at IS NULL`
+	const superseded = `UPDATE quarantine SET decided_at = ?2, decision = 'superseded', who = 'muster' WHERE device_id = +?1 AND decided_at IS NULL`
 	const waits = `INSERT INTO quarantine (capture_id, device_id, kind, missing) VALUES (?1, ?2, ?3, ?4)`
 	if d := p.Decision; d != nil {
 		decision := "discarded"
@@ -272,11 +272,11 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)`
 func (p *packing) standing(tx *sql.Tx) error {
 	const approve = `
 INSERT INTO approval (device_id, version_id, at, knowing, how, who)
-SELECT device_id, id, ?3, (SELECT max(number) FROM version WHERE device_id = ?1), ?4, ?5 FROM version WHERE device_id = ?1 AND number = ?2`
-	const unpin = `UPDATE baseline SET until = max(since, ?2) WHERE device_id = ?1 AND until IS NULL`
+SELECT device_id, id, ?3, (SELECT max(number) FROM version WHERE device_id = +?1), ?4, ?5 FROM version WHERE device_id = +?1 AND number = +?2`
+	const unpin = `UPDATE baseline SET until = max(since, ?2) WHERE device_id = +?1 AND until IS NULL`
 	const pin = `
 INSERT INTO baseline (device_id, version_id, since, who)
-SELECT device_id, id, ?3, ?4 FROM version WHERE device_id = ?1 AND number = ?2`
+SELECT device_id, id, ?3, ?4 FROM version WHERE device_id = +?1 AND number = +?2`
 	for _, a := range p.Approvals {
 		res, err := tx.Exec(approve, p.DeviceID, a.Number, ms(p.At), a.How, orMuster(a.Who))
 		if err != nil {
@@ -305,7 +305,7 @@ SELECT device_id, id, ?3, ?4 FROM version WHERE device_id = ?1 AND number = ?2`
 }
 
 func writeDrift(tx *sql.Tx, c backup.Commit, d backup.DriftChange) error {
-	const over = `UPDATE drift SET until = max(since, ?3) WHERE device_id = ?1 AND kind = ?2 AND until IS NULL`
+	const over = `UPDATE drift SET until = max(since, ?3) WHERE device_id = +?1 AND kind = +?2 AND until IS NULL`
 	const open = `
 INSERT INTO drift (device_id, kind, since, lines_added, lines_removed, fingerprint, message)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -325,9 +325,9 @@ ON CONFLICT (device_id, kind) WHERE until IS NULL DO UPDATE SET
 func dropTexts(tx *sql.Tx, deviceID int64) error {
 	unlink := `
 UPDATE capture_part SET raw_id = NULL
-WHERE raw_id IS NOT NULL AND capture_id IN (SELECT id FROM capture WHERE device_id = ?1)
-  AND capture_id <> ` + goodCapture("?1") + `
-  AND capture_id NOT IN (SELECT capture_id FROM quarantine WHERE device_id = ?1 AND decided_at IS NULL)`
+WHERE raw_id IS NOT NULL AND capture_id IN (SELECT id FROM capture WHERE device_id = +?1)
+  AND capture_id <> ` + goodCapture("+?1") + `
+  AND capture_id NOT IN (SELECT capture_id FROM quarantine WHERE device_id = +?1 AND decided_at IS NULL)`
 	res, err := tx.Exec(unlink, deviceID)
 	if err != nil {
 		return fmt.Errorf("let old raw texts go: %w", err)
@@ -341,7 +341,7 @@ WHERE raw_id IS NOT NULL AND capture_id IN (SELECT id FROM capture WHERE device_
 // sweepTexts removes the texts of a device that nothing needs any more.
 func sweepTexts(tx *sql.Tx, deviceID int64) error {
 	const sweep = `
-DELETE FROM text WHERE device_id = ?1
+DELETE FROM text WHERE device_id = +?1
   AND NOT EXISTS (SELECT 1 FROM capture_part WHERE raw_id = text.id)
   AND NOT EXISTS (SELECT 1 FROM version_part WHERE raw_id = text.id)
   AND NOT EXISTS (SELECT 1 FROM version_part WHERE redacted_id = text.id)

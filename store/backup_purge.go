@@ -51,15 +51,15 @@ type purge struct {
 }
 
 func (s *Store) planPurge(tx *sql.Tx, p *purge) error {
-	const version = `SELECT id FROM version WHERE device_id = ?1 AND number = ?2`
-	const newest = `SELECT max(number) FROM version WHERE device_id = ?1`
+	const version = `SELECT id FROM version WHERE device_id = +?1 AND number = +?2`
+	const newest = `SELECT max(number) FROM version WHERE device_id = +?1`
 	// Texts that only this version, and the capture that goes with it, need.
 	const doomed = `
 SELECT DISTINCT t.id FROM text t
-WHERE t.device_id = ?1
-  AND (t.id IN (SELECT redacted_id FROM version_part WHERE version_id = ?2)
-    OR t.id IN (SELECT raw_id FROM version_part WHERE version_id = ?2)
-    OR t.id IN (SELECT raw_id FROM capture_part WHERE capture_id = ?3))
+WHERE t.device_id = +?1
+  AND (t.id IN (SELECT redacted_id FROM version_part WHERE version_id = +?2)
+    OR t.id IN (SELECT raw_id FROM version_part WHERE version_id = +?2)
+    OR t.id IN (SELECT raw_id FROM capture_part WHERE capture_id = +?3))
   AND NOT EXISTS (SELECT 1 FROM version_part v WHERE v.version_id <> ?2 AND (v.redacted_id = t.id OR v.raw_id = t.id))
   AND NOT EXISTS (SELECT 1 FROM capture_part c WHERE c.capture_id <> ?3 AND c.raw_id = t.id)`
 	err := tx.QueryRow(version, p.device, p.number).Scan(&p.version)
@@ -74,7 +74,7 @@ WHERE t.device_id = ?1
 		return err
 	}
 	if last == p.number { // the newest good capture says the same, with other volatile lines
-		if err := tx.QueryRow("SELECT "+goodCapture("?1"), p.device).Scan(&p.capture); err != nil {
+		if err := tx.QueryRow("SELECT "+goodCapture("+?1"), p.device).Scan(&p.capture); err != nil {
 			return err
 		}
 	}
@@ -138,8 +138,8 @@ func (p *purge) lives(tx *sql.Tx, trace []byte) (bool, error) {
 
 // apply runs inside the writer.
 func (p *purge) apply(tx *sql.Tx, who string, at time.Time) error {
-	const unlink = `UPDATE capture_part SET raw_id = NULL WHERE capture_id IN (?1, (SELECT capture_id FROM version WHERE id = ?2))`
-	const version = `DELETE FROM version WHERE id = ?1`
+	const unlink = `UPDATE capture_part SET raw_id = NULL WHERE capture_id IN (?1, (SELECT capture_id FROM version WHERE id = +?2))`
+	const version = `DELETE FROM version WHERE id = +?1`
 	const noted = `INSERT INTO purged_version (device_id, number, at, who) VALUES (?1, ?2, ?3, ?4)`
 	if err := p.write(tx); err != nil {
 		return err

@@ -25,7 +25,7 @@ func newRefit(device int64) refit {
 
 // repackHanging packs anew what stays and is packed against a doomed text.
 func (s *Store) repackHanging(tx *sql.Tx, f *refit) error {
-	const hanging = `SELECT id FROM text WHERE base_id = ?1 ORDER BY id`
+	const hanging = `SELECT id FROM text WHERE base_id = +?1 ORDER BY id`
 	doomed := make([]int64, 0, len(f.doomed))
 	for id := range f.doomed {
 		doomed = append(doomed, id)
@@ -91,8 +91,8 @@ func (f *refit) packAgainstFrame(t *packedText) error {
 
 // write stores what comes and what is packed anew. It runs inside the writer.
 func (f *refit) write(tx *sql.Tx) error {
-	const again = `UPDATE text SET blob = ?2, base_id = ?3 WHERE id = ?1`
-	const pieces = `DELETE FROM text_piece WHERE text_id = ?1`
+	const again = `UPDATE text SET blob = ?2, base_id = ?3 WHERE id = +?1`
+	const pieces = `DELETE FROM text_piece WHERE text_id = +?1`
 	for _, t := range f.fresh {
 		if err := t.insert(tx, f.device); err != nil {
 			return err
@@ -120,8 +120,8 @@ func (f *refit) write(tx *sql.Tx) error {
 // drop removes the doomed texts, of which nothing may hang on any more, leaves
 // first: they may be packed against each other.
 func (f *refit) drop(tx *sql.Tx) error {
-	const needed = `SELECT EXISTS (SELECT 1 FROM text WHERE base_id = ?1)`
-	const remove = `DELETE FROM text WHERE id = ?1`
+	const needed = `SELECT EXISTS (SELECT 1 FROM text WHERE base_id = +?1)`
+	const remove = `DELETE FROM text WHERE id = +?1`
 	for left := len(f.doomed); left > 0; left = len(f.doomed) {
 		for id := range f.doomed {
 			var is bool
@@ -166,10 +166,10 @@ GROUP BY v.device_id, c.platform, v.derived ORDER BY v.device_id, min(v.number)`
 
 // PutDerived implements backup.Store.
 func (s *Store) PutDerived(ctx context.Context, deviceID int64, versions []backup.VersionTexts) error {
-	const derived = `UPDATE version SET derived = ?3, last_change = ?4 WHERE device_id = ?1 AND number = ?2`
+	const derived = `UPDATE version SET derived = ?3, last_change = ?4 WHERE device_id = +?1 AND number = +?2`
 	const linked = `
 UPDATE version_part SET redacted_id = ?4
-WHERE version_id = (SELECT id FROM version WHERE device_id = ?1 AND number = ?2) AND part = ?3`
+WHERE version_id = (SELECT id FROM version WHERE device_id = +?1 AND number = +?2) AND part = +?3`
 	f := newRefit(deviceID)
 	links := map[int]map[string]*packedText{} // version → part → its redacted text
 	if err := s.view(ctx, func(tx *sql.Tx) error { return s.planDerived(tx, &f, versions, links) }); err != nil {
@@ -194,8 +194,8 @@ WHERE version_id = (SELECT id FROM version WHERE device_id = ?1 AND number = ?2)
 }
 
 func (s *Store) planDerived(tx *sql.Tx, f *refit, versions []backup.VersionTexts, links map[int]map[string]*packedText) error {
-	const ids = `SELECT id FROM version WHERE device_id = ?1 AND number = ?2`
-	const others = `SELECT EXISTS (SELECT 1 FROM version_part p JOIN version v ON v.id = p.version_id WHERE p.redacted_id = ?1 AND NOT (v.device_id = ?2 AND v.number IN (SELECT value FROM json_each(?3))))`
+	const ids = `SELECT id FROM version WHERE device_id = +?1 AND number = +?2`
+	const others = `SELECT EXISTS (SELECT 1 FROM version_part p JOIN version v ON v.id = p.version_id WHERE p.redacted_id = +?1 AND NOT (v.device_id = +?2 AND v.number IN (SELECT value FROM json_each(?3))))`
 	byAddress := map[string]*packedText{} // what is new here
 	kept := map[int64]bool{}
 	type rawOf struct {

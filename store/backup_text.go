@@ -69,7 +69,7 @@ func (s *Store) packedRaw(tx *sql.Tx, deviceID int64, part string, raw []byte, b
 
 // find looks whether the text has a row already.
 func (t *packedText) find(tx *sql.Tx, deviceID int64) (bool, error) {
-	const query = `SELECT id FROM text WHERE device_id = ?1 AND kind = ?2 AND part = ?3 AND address = ?4`
+	const query = `SELECT id FROM text WHERE device_id = +?1 AND kind = +?2 AND part = +?3 AND address = +?4`
 	err := tx.QueryRow(query, deviceID, t.kind, t.part, t.address).Scan(&t.id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
@@ -82,8 +82,8 @@ func (t *packedText) find(tx *sql.Tx, deviceID int64) (bool, error) {
 func (s *Store) keyframeOf(tx *sql.Tx, deviceID int64, part string) (id int64, frame keyframe, err error) {
 	const newest = `
 SELECT coalesce(base_id, id) FROM text
-WHERE device_id = ?1 AND kind = 'redacted' AND part = ?2 ORDER BY id DESC LIMIT 1`
-	const since = `SELECT count(*) FROM text WHERE base_id = ?1 AND kind = 'redacted'`
+WHERE device_id = +?1 AND kind = 'redacted' AND part = +?2 ORDER BY id DESC LIMIT 1`
+	const since = `SELECT count(*) FROM text WHERE base_id = +?1 AND kind = 'redacted'`
 	err = tx.QueryRow(newest, deviceID, part).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, keyframe{}, nil
@@ -153,8 +153,8 @@ type textRow struct {
 }
 
 func readText(tx *sql.Tx, id int64) (t textRow, err error) {
-	const query = `SELECT device_id, kind, part, address, base_id, size, blob FROM text WHERE id = ?1`
-	const pieces = `SELECT blob FROM text_piece WHERE text_id = ?1 ORDER BY n`
+	const query = `SELECT device_id, kind, part, address, base_id, size, blob FROM text WHERE id = +?1`
+	const pieces = `SELECT blob FROM text_piece WHERE text_id = +?1 ORDER BY n`
 	if err := tx.QueryRow(query, id).Scan(&t.deviceID, &t.kind, &t.part, &t.address, &t.base, &t.size, &t.blob); err != nil {
 		return t, fmt.Errorf("read text %d: %w", id, err)
 	}

@@ -89,7 +89,7 @@ func (s *Store) verifyDevice(tx *sql.Tx, device int64, name string) ([]Problem, 
 func keptParts(tx *sql.Tx, device int64) ([]keptPart, error) {
 	const query = `
 SELECT v.number, v.digest, coalesce(p.part, ''), coalesce(p.redacted_id, 0), coalesce(p.raw_id, 0)
-FROM version v LEFT JOIN version_part p ON p.version_id = v.id WHERE v.device_id = ?1 ORDER BY v.number, p.n`
+FROM version v LEFT JOIN version_part p ON p.version_id = v.id WHERE v.device_id = +?1 ORDER BY v.number, p.n`
 	return collect(tx, query, func(rows *sql.Rows, p *keptPart) error {
 		return rows.Scan(&p.number, &p.digest, &p.part, &p.redacted, &p.raw)
 	}, device)
@@ -102,7 +102,7 @@ const withRow = 64 << 10
 // texts reads all texts of the device.
 func (v *verifier) texts(device int64) error {
 	const query = `
-SELECT id, kind, part, address, base_id, size, CASE WHEN length(blob) <= ?2 THEN blob END FROM text WHERE device_id = ?1 ORDER BY id`
+SELECT id, kind, part, address, base_id, size, CASE WHEN length(blob) <= ?2 THEN blob END FROM text WHERE device_id = +?1 ORDER BY id`
 	type one struct {
 		id  int64
 		row textRow
@@ -195,7 +195,7 @@ func (v *verifier) digest(device int64, number int, sealed []byte, raw int64) st
 func (v *verifier) captures(device int64) (found []Problem, err error) {
 	const query = `
 SELECT c.id, p.raw_id FROM capture c JOIN capture_part p ON p.capture_id = c.id
-WHERE c.device_id = ?1 AND p.raw_id IS NOT NULL ORDER BY c.id, p.n`
+WHERE c.device_id = +?1 AND p.raw_id IS NOT NULL ORDER BY c.id, p.n`
 	type use struct{ capture, raw int64 }
 	all, err := collect(v.tx, query, func(rows *sql.Rows, u *use) error { return rows.Scan(&u.capture, &u.raw) }, device)
 	for _, u := range all {

@@ -36,7 +36,7 @@ VALUES (?1, ?2, nullif(?3, 0), ?4, ?5, ?6)`
 func (s *Store) Events(ctx context.Context, after int64, limit int) ([]inventory.Event, error) {
 	const query = `
 SELECT id, at, kind, coalesce(device_id, 0), device, subject, data
-FROM event WHERE id > ?1 ORDER BY id LIMIT ?2`
+FROM event WHERE id > ?1 ORDER BY id LIMIT +?2`
 	if limit <= 0 {
 		limit = 1000
 	}
@@ -47,7 +47,7 @@ FROM event WHERE id > ?1 ORDER BY id LIMIT ?2`
 func (s *Store) EventsOf(ctx context.Context, deviceID int64, limit int) ([]inventory.Event, error) {
 	const query = `
 SELECT id, at, kind, coalesce(device_id, 0), device, subject, data
-FROM event WHERE device_id = ?1 ORDER BY id DESC LIMIT ?2`
+FROM event WHERE device_id = +?1 ORDER BY id DESC LIMIT +?2`
 	if limit <= 0 {
 		limit = 100
 	}
@@ -118,7 +118,7 @@ func (s *Store) WaitEvents(ctx context.Context, after int64) error {
 // 0 where it has not begun.
 func cursor(tx *sql.Tx, name string) (int64, error) {
 	var id int64
-	err := tx.QueryRow("SELECT last_id FROM event_cursor WHERE name = ?1", name).Scan(&id)
+	err := tx.QueryRow("SELECT last_id FROM event_cursor WHERE name = +?1", name).Scan(&id)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, fmt.Errorf("read event cursor %s: %w", name, damaged(err))
 	}
@@ -140,7 +140,7 @@ ON CONFLICT (name) DO UPDATE SET last_id = excluded.last_id`
 // Cursor is cursor outside a transaction, for showing how far a reader is.
 func (s *Store) Cursor(ctx context.Context, name string) (int64, error) {
 	var id int64
-	err := s.read.QueryRowContext(ctx, "SELECT last_id FROM event_cursor WHERE name = ?1", name).Scan(&id)
+	err := s.read.QueryRowContext(ctx, "SELECT last_id FROM event_cursor WHERE name = +?1", name).Scan(&id)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, fmt.Errorf("read event cursor %s: %w", name, damaged(err))
 	}

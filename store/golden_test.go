@@ -106,7 +106,7 @@ func readAll(t *testing.T, s *Store) (n int) {
 		return err
 	})
 	for _, d := range devices {
-		numbers, err := texts(t.Context(), s.read, "SELECT CAST(number AS TEXT) FROM version WHERE device_id = ?1", d.ID)
+		numbers, err := texts(t.Context(), s.read, "SELECT CAST(number AS TEXT) FROM version WHERE device_id = +?1", d.ID)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -99,7 +99,7 @@ func (t *inventoryTx) Devices() ([]inventory.Device, error) {
 func (t *inventoryTx) Device(id int64) (inventory.Device, error) {
 	const query = `
 WITH RECURSIVE path (id, into_id) AS (
-    SELECT id, merged_into FROM device WHERE id = ?1
+    SELECT id, merged_into FROM device WHERE id = +?1
     UNION SELECT d.id, d.merged_into FROM device d JOIN path ON d.id = path.into_id
 )
 SELECT` + deviceColumns + ` FROM device d JOIN path ON path.id = d.id AND path.into_id IS NULL`
@@ -115,7 +115,7 @@ SELECT` + deviceColumns + ` FROM device d JOIN path ON path.id = d.id AND path.i
 
 // NameTaken implements inventory.Reader.
 func (t *inventoryTx) NameTaken(name string, id int64) (taken bool, err error) {
-	const query = `SELECT EXISTS (SELECT 1 FROM device WHERE name = ?1 COLLATE NOCASE AND id <> ?2 AND merged_into IS NULL)`
+	const query = `SELECT EXISTS (SELECT 1 FROM device WHERE name = +?1 COLLATE NOCASE AND id <> ?2 AND merged_into IS NULL)`
 	if err := t.tx.QueryRow(query, name, id).Scan(&taken); err != nil {
 		return false, fmt.Errorf("look for name %s: %w", name, err)
 	}
@@ -146,7 +146,7 @@ UPDATE device SET name = ?1, name_given = ?2, address = ?3, address_reason = ?4,
     retired = ?22, snmp_credential = ?23, snmp_detail = ?24, ssh_credential = ?25, ssh_method = ?26, credential = ?27,
     algorithms = ?28, timeout_ms = ?29, state = ?30, state_since = ?31, behind = ?32, first_seen = ?33, last_seen = ?34,
     missing = ?35, missing_reason = ?36, question = ?37, count_from = ?38
-WHERE id = ?39 AND merged_into IS NULL`
+WHERE id = +?39 AND merged_into IS NULL`
 	if d.Tags == nil {
 		d.Tags = []string{}
 	}
@@ -183,7 +183,7 @@ WHERE id = ?39 AND merged_into IS NULL`
 
 // DeleteDevice implements inventory.Tx.
 func (t *inventoryTx) DeleteDevice(id int64) error {
-	_, err := t.tx.Exec("DELETE FROM device WHERE id = ?1", id)
+	_, err := t.tx.Exec("DELETE FROM device WHERE id = +?1", id)
 	if err != nil {
 		return fmt.Errorf("delete device %d: %w", id, err)
 	}
@@ -192,7 +192,7 @@ func (t *inventoryTx) DeleteDevice(id int64) error {
 
 // Keys implements inventory.Reader.
 func (t *inventoryTx) Keys(id int64) ([]inventory.Key, error) {
-	const query = `SELECT type, blob, fingerprint, state, by_person, at FROM host_key WHERE device_id = ?1 ORDER BY at, fingerprint`
+	const query = `SELECT type, blob, fingerprint, state, by_person, at FROM host_key WHERE device_id = +?1 ORDER BY at, fingerprint`
 	return collect(t.tx, query, func(rows *sql.Rows, k *inventory.Key) error {
 		var at int64
 		err := rows.Scan(&k.Type, &k.Blob, &k.Fingerprint, &k.State, &k.ByPerson, &at)
@@ -216,7 +216,7 @@ ON CONFLICT (device_id, blob) DO UPDATE SET state = excluded.state, by_person = 
 func (t *inventoryTx) Attempts(id int64, since time.Time) ([]inventory.Attempt, error) {
 	const query = `
 SELECT device_id, credential, method, digest, accepted, rejected, forgiven, at
-FROM login_attempt WHERE device_id = ?1 AND at >= ?2 ORDER BY at, id`
+FROM login_attempt WHERE device_id = +?1 AND at >= ?2 ORDER BY at, id`
 	return collect(t.tx, query, func(rows *sql.Rows, a *inventory.Attempt) error {
 		var at int64
 		err := rows.Scan(&a.DeviceID, &a.Credential, &a.Method, &a.Digest, &a.Accepted, &a.Rejected, &a.Forgiven, &at)
@@ -229,8 +229,8 @@ FROM login_attempt WHERE device_id = ?1 AND at >= ?2 ORDER BY at, id`
 // accepted ones before it that no rejection follows: nothing counts them.
 func (t *inventoryTx) PutAttempt(a inventory.Attempt) error {
 	const prune = `
-DELETE FROM login_attempt WHERE device_id = ?1 AND accepted AND rejected = 0
-AND id > coalesce((SELECT max(id) FROM login_attempt WHERE device_id = ?1 AND NOT accepted), 0)`
+DELETE FROM login_attempt WHERE device_id = +?1 AND accepted AND rejected = 0
+AND id > coalesce((SELECT max(id) FROM login_attempt WHERE device_id = +?1 AND NOT accepted), 0)`
 	const insert = `
 INSERT INTO login_attempt (device_id, credential, method, digest, accepted, rejected, forgiven, at)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
@@ -249,7 +249,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
 func (t *inventoryTx) Forgive(id int64, credential string) error {
 	const update = `
 UPDATE login_attempt SET forgiven = 1
-WHERE rejected > 0 AND (?1 = 0 OR device_id = ?1) AND (?2 = '' OR credential = ?2)`
+WHERE rejected > 0 AND (?1 = 0 OR device_id = +?1) AND (?2 = '' OR credential = +?2)`
 	if _, err := t.tx.Exec(update, id, credential); err != nil {
 		return fmt.Errorf("forgive rejected logins of credential %s: %w", credential, err)
 	}
@@ -258,7 +258,7 @@ WHERE rejected > 0 AND (?1 = 0 OR device_id = ?1) AND (?2 = '' OR credential = ?
 
 // Recount implements inventory.Tx.
 func (t *inventoryTx) Recount(credential string) error {
-	if _, err := t.tx.Exec("DELETE FROM login_attempt WHERE rejected > 0 AND credential = ?1", credential); err != nil {
+	if _, err := t.tx.Exec("DELETE FROM login_attempt WHERE rejected > 0 AND credential = +?1", credential); err != nil {
 		return fmt.Errorf("count logins of credential %s anew: %w", credential, err)
 	}
 	return nil
@@ -266,7 +266,7 @@ func (t *inventoryTx) Recount(credential string) error {
 
 // Credential implements inventory.Reader.
 func (t *inventoryTx) Credential(name string) (inventory.CredentialState, error) {
-	const query = `SELECT digest, stopped_at, reason, rejected_by FROM credential_state WHERE name = ?1`
+	const query = `SELECT digest, stopped_at, reason, rejected_by FROM credential_state WHERE name = +?1`
 	c := inventory.CredentialState{Name: name}
 	var stopped sql.NullInt64
 	var by string

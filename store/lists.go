@@ -136,7 +136,7 @@ func (i inventoryStore) Devices(ctx context.Context) (all []inventory.Device, er
 func readDevices(tx *sql.Tx, id int64) (map[int64]*inventory.Device, error) {
 	query, args := `SELECT`+deviceColumns+` FROM device d WHERE d.merged_into IS NULL`, []any{}
 	if id != 0 {
-		query, args = query+` AND d.id = ?1`, []any{id}
+		query, args = query+` AND d.id = +?1`, []any{id}
 	}
 	rows, err := collect(tx, query, plainDevice, args...)
 	byID := make(map[int64]*inventory.Device, len(rows))

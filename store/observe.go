@@ -18,8 +18,8 @@ import (
 func (t *inventoryTx) Known(ids []inventory.Identifier, addr netip.Addr, id int64) ([]inventory.Known, error) {
 	const query = `
 SELECT` + deviceColumns + `, d.engine_boots, d.engine_time_s, d.engine_read_at FROM device d
-WHERE d.merged_into IS NULL AND (d.id = ?1
-    OR d.id IN (SELECT device_id FROM answered WHERE ip = ?2 AND until IS NULL)
+WHERE d.merged_into IS NULL AND (d.id = +?1
+    OR d.id IN (SELECT device_id FROM answered WHERE ip = +?2 AND until IS NULL)
     OR d.id IN (SELECT i.device_id FROM identifier i JOIN json_each(?3) j
         ON i.kind = j.value ->> 'kind' AND i.key = j.value ->> 'key' AND i.until IS NULL))
 ORDER BY d.id`
@@ -59,14 +59,14 @@ ORDER BY d.id`
 }
 
 func (t *inventoryTx) identifiers(id int64) ([]inventory.Identifier, error) {
-	const query = `SELECT kind, value FROM identifier WHERE device_id = ?1 AND until IS NULL ORDER BY kind, value`
+	const query = `SELECT kind, value FROM identifier WHERE device_id = +?1 AND until IS NULL ORDER BY kind, value`
 	return collect(t.tx, query, func(rows *sql.Rows, i *inventory.Identifier) error {
 		return rows.Scan(&i.Kind, &i.Value)
 	}, id)
 }
 
 func (t *inventoryTx) answeredAt(id int64) ([]netip.Addr, error) {
-	const query = `SELECT ip FROM answered WHERE device_id = ?1 AND until IS NULL ORDER BY since, rowid`
+	const query = `SELECT ip FROM answered WHERE device_id = +?1 AND until IS NULL ORDER BY since, rowid`
 	return collect(t.tx, query, scanAddr, id)
 }
 
@@ -121,7 +121,7 @@ func (t *inventoryTx) Observe(id int64, o inventory.Observation) error {
 
 // keepAnswered opens the address for the device and ends it for any other.
 func (t *inventoryTx) keepAnswered(id int64, addr netip.Addr, at int64) error {
-	const end = `UPDATE answered SET until = ?3 WHERE ip = ?2 AND device_id <> ?1 AND until IS NULL`
+	const end = `UPDATE answered SET until = ?3 WHERE ip = +?2 AND device_id <> ?1 AND until IS NULL`
 	const begin = `INSERT INTO answered (device_id, ip, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING`
 	if !addr.IsValid() {
 		return nil
@@ -136,7 +136,7 @@ func (t *inventoryTx) keepAnswered(id int64, addr netip.Addr, at int64) error {
 
 // TakeAddress implements inventory.Tx.
 func (t *inventoryTx) TakeAddress(id int64, addr netip.Addr, at time.Time) error {
-	const end = `UPDATE answered SET until = ?3 WHERE ip = ?2 AND device_id = ?1 AND until IS NULL`
+	const end = `UPDATE answered SET until = ?3 WHERE ip = +?2 AND device_id = +?1 AND until IS NULL`
 	if _, err := t.tx.Exec(end, id, addressText(addr), ms(at)); err != nil {
 		return fmt.Errorf("end address %s of device %d: %w", addr, id, err)
 	}
@@ -148,9 +148,9 @@ func (t *inventoryTx) TakeAddress(id int64, addr netip.Addr, at time.Time) error
 // ends serials that it does not have.
 func (t *inventoryTx) keepIdentifiers(id int64, o inventory.Observation, at int64) error {
 	const insert = `INSERT INTO identifier (device_id, kind, value, key, since) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING`
-	const endNames = `UPDATE identifier SET until = ?3 WHERE device_id = ?1 AND kind = 'sys-name' AND value <> ?2 AND until IS NULL`
+	const endNames = `UPDATE identifier SET until = ?3 WHERE device_id = +?1 AND kind = 'sys-name' AND value <> ?2 AND until IS NULL`
 	const endSerials = `
-UPDATE identifier SET until = ?3 WHERE device_id = ?1 AND kind = 'serial' AND until IS NULL
+UPDATE identifier SET until = ?3 WHERE device_id = +?1 AND kind = 'serial' AND until IS NULL
 AND value NOT IN (SELECT value FROM json_each(?2)) AND (?4 OR key IN (SELECT value FROM json_each(?5)))`
 	var serials, keys []string
 	for _, i := range o.Identifiers {
@@ -183,7 +183,7 @@ AND value NOT IN (SELECT value FROM json_each(?2)) AND (?4 OR key IN (SELECT val
 
 // EndIdentifiers implements inventory.Tx.
 func (t *inventoryTx) EndIdentifiers(id int64, kind inventory.IdentifierKind, at time.Time) error {
-	const end = `UPDATE identifier SET until = ?3 WHERE device_id = ?1 AND kind = ?2 AND until IS NULL`
+	const end = `UPDATE identifier SET until = ?3 WHERE device_id = +?1 AND kind = +?2 AND until IS NULL`
 	if _, err := t.tx.Exec(end, id, string(kind), ms(at)); err != nil {
 		return fmt.Errorf("end identifiers %s of device %d: %w", kind, id, err)
 	}
@@ -191,7 +191,7 @@ func (t *inventoryTx) EndIdentifiers(id int64, kind inventory.IdentifierKind, at
 }
 
 func (t *inventoryTx) keepEngine(id int64, e inventory.EngineMark) error {
-	const update = `UPDATE device SET engine_boots = ?2, engine_time_s = ?3, engine_read_at = ?4 WHERE id = ?1`
+	const update = `UPDATE device SET engine_boots = ?2, engine_time_s = ?3, engine_read_at = ?4 WHERE id = +?1`
 	if e.ReadAt.IsZero() || e.Boots == 0 && e.Time == 0 {
 		return nil
 	}
@@ -203,12 +203,12 @@ func (t *inventoryTx) keepEngine(id int64, e inventory.EngineMark) error {
 // ones. A whole reading ends what it does not have.
 func (t *inventoryTx) keepFacts(id int64, o inventory.Observation, at int64) error {
 	const still = `
-UPDATE fact SET read_at = ?5 WHERE device_id = ?1 AND via = ?2 AND name = ?3 AND value = ?4 AND source = ?6 AND until IS NULL`
-	const end = `UPDATE fact SET until = ?4 WHERE device_id = ?1 AND via = ?2 AND name = ?3 AND until IS NULL`
+UPDATE fact SET read_at = ?5 WHERE device_id = +?1 AND via = +?2 AND name = +?3 AND value = +?4 AND source = +?6 AND until IS NULL`
+	const end = `UPDATE fact SET until = ?4 WHERE device_id = +?1 AND via = +?2 AND name = +?3 AND until IS NULL`
 	const begin = `
 INSERT INTO fact (device_id, via, name, value, source, since, read_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)`
 	const endOthers = `
-UPDATE fact SET until = ?4 WHERE device_id = ?1 AND via = ?2 AND name NOT IN (SELECT value FROM json_each(?3)) AND until IS NULL`
+UPDATE fact SET until = ?4 WHERE device_id = +?1 AND via = +?2 AND name NOT IN (SELECT value FROM json_each(?3)) AND until IS NULL`
 	var names []string
 	for _, f := range o.Facts {
 		names = append(names, f.Name)
@@ -250,24 +250,24 @@ type table struct {
 
 var (
 	interfaceTable = table{"interfaces",
-		`SELECT rowid, if_index, name, descr, type, mtu, admin, oper, mac, speed_bps, alias FROM interface WHERE device_id = ?1 AND until IS NULL ORDER BY if_index, rowid`,
-		`UPDATE interface SET until = ?2 WHERE rowid = ?1`,
+		`SELECT rowid, if_index, name, descr, type, mtu, admin, oper, mac, speed_bps, alias FROM interface WHERE device_id = +?1 AND until IS NULL ORDER BY if_index, rowid`,
+		`UPDATE interface SET until = ?2 WHERE rowid = +?1`,
 		`INSERT INTO interface (device_id, since, if_index, name, descr, type, mtu, admin, oper, mac, speed_bps, alias) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`}
 	addressTable = table{"addresses",
-		`SELECT rowid, ip, prefix, if_index FROM address WHERE device_id = ?1 AND until IS NULL ORDER BY rowid`,
-		`UPDATE address SET until = ?2 WHERE rowid = ?1`,
+		`SELECT rowid, ip, prefix, if_index FROM address WHERE device_id = +?1 AND until IS NULL ORDER BY rowid`,
+		`UPDATE address SET until = ?2 WHERE rowid = +?1`,
 		`INSERT INTO address (device_id, since, ip, prefix, if_index) VALUES (?1, ?2, ?3, ?4, ?5)`}
 	vlanTable = table{"vlans",
-		`SELECT rowid, vlan_id, name FROM vlan WHERE device_id = ?1 AND until IS NULL ORDER BY vlan_id, rowid`,
-		`UPDATE vlan SET until = ?2 WHERE rowid = ?1`,
+		`SELECT rowid, vlan_id, name FROM vlan WHERE device_id = +?1 AND until IS NULL ORDER BY vlan_id, rowid`,
+		`UPDATE vlan SET until = ?2 WHERE rowid = +?1`,
 		`INSERT INTO vlan (device_id, since, vlan_id, name) VALUES (?1, ?2, ?3, ?4)`}
 	componentTable = table{"components",
-		`SELECT rowid, component_index, parent, class, name, descr, model, serial, firmware, software FROM component WHERE device_id = ?1 AND until IS NULL ORDER BY component_index, rowid`,
-		`UPDATE component SET until = ?2 WHERE rowid = ?1`,
+		`SELECT rowid, component_index, parent, class, name, descr, model, serial, firmware, software FROM component WHERE device_id = +?1 AND until IS NULL ORDER BY component_index, rowid`,
+		`UPDATE component SET until = ?2 WHERE rowid = +?1`,
 		`INSERT INTO component (device_id, since, component_index, parent, class, name, descr, model, serial, firmware, software) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`}
 	neighborTable = table{"neighbors",
-		`SELECT rowid, protocol, local_if_index, local_port, remote_sys_name, remote_port, remote_chassis_id, remote_sys_descr FROM neighbor WHERE device_id = ?1 AND until IS NULL ORDER BY local_if_index, rowid`,
-		`UPDATE neighbor SET until = ?2 WHERE rowid = ?1`,
+		`SELECT rowid, protocol, local_if_index, local_port, remote_sys_name, remote_port, remote_chassis_id, remote_sys_descr FROM neighbor WHERE device_id = +?1 AND until IS NULL ORDER BY local_if_index, rowid`,
+		`UPDATE neighbor SET until = ?2 WHERE rowid = +?1`,
 		`INSERT INTO neighbor (device_id, since, protocol, local_if_index, local_port, remote_sys_name, remote_port, remote_chassis_id, remote_sys_descr) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`}
 )
 
@@ -381,7 +381,7 @@ func values[V comparable](rows []row[V]) []V {
 
 // Facts implements inventory.Reader.
 func (t *inventoryTx) Facts(id int64) (f inventory.Facts, err error) {
-	const query = `SELECT name, value, source, read_at FROM fact WHERE device_id = ?1 AND until IS NULL ORDER BY name, via DESC`
+	const query = `SELECT name, value, source, read_at FROM fact WHERE device_id = +?1 AND until IS NULL ORDER BY name, via DESC`
 	f.Facts, err = collect(t.tx, query, func(rows *sql.Rows, a *inventory.FactAt) error {
 		var at int64
 		var p platform.Fact
@@ -467,24 +467,24 @@ func (t *inventoryTx) Chassis() (map[string]int64, error) {
 // Join implements inventory.Tx.
 func (t *inventoryTx) Join(from, into int64, at time.Time) error {
 	steps := []string{
-		`UPDATE answered SET device_id = ?2 WHERE device_id = ?1 AND until IS NULL`,
-		`UPDATE identifier SET until = ?3 WHERE device_id = ?1 AND until IS NULL AND EXISTS (
-    SELECT 1 FROM identifier o WHERE o.device_id = ?2 AND o.kind = identifier.kind AND o.value = identifier.value AND o.until IS NULL)`,
-		`UPDATE identifier SET until = ?3 WHERE device_id = ?1 AND kind = 'sys-name' AND until IS NULL`,
-		`UPDATE identifier SET device_id = ?2 WHERE device_id = ?1 AND until IS NULL`,
+		`UPDATE answered SET device_id = ?2 WHERE device_id = +?1 AND until IS NULL`,
+		`UPDATE identifier SET until = ?3 WHERE device_id = +?1 AND until IS NULL AND EXISTS (
+    SELECT 1 FROM identifier o WHERE o.device_id = +?2 AND o.kind = identifier.kind AND o.value = identifier.value AND o.until IS NULL)`,
+		`UPDATE identifier SET until = ?3 WHERE device_id = +?1 AND kind = 'sys-name' AND until IS NULL`,
+		`UPDATE identifier SET device_id = ?2 WHERE device_id = +?1 AND until IS NULL`,
 		`UPDATE device SET (engine_boots, engine_time_s, engine_read_at) =
-    (SELECT f.engine_boots, f.engine_time_s, f.engine_read_at FROM device f WHERE f.id = ?1)
-WHERE id = ?2 AND coalesce(engine_read_at, 0) < (SELECT coalesce(f.engine_read_at, 0) FROM device f WHERE f.id = ?1)`,
-		`UPDATE OR IGNORE host_key SET device_id = ?2 WHERE device_id = ?1`,
-		`UPDATE login_attempt SET device_id = ?2 WHERE device_id = ?1`,
-		`UPDATE state_interval SET until = ?3 WHERE device_id = ?1 AND until IS NULL`,
-		`UPDATE fact SET until = ?3 WHERE device_id = ?1 AND until IS NULL`,
-		`UPDATE interface SET until = ?3 WHERE device_id = ?1 AND until IS NULL`,
-		`UPDATE address SET until = ?3 WHERE device_id = ?1 AND until IS NULL`,
-		`UPDATE vlan SET until = ?3 WHERE device_id = ?1 AND until IS NULL`,
-		`UPDATE component SET until = ?3 WHERE device_id = ?1 AND until IS NULL`,
-		`UPDATE neighbor SET until = ?3 WHERE device_id = ?1 AND until IS NULL`,
-		`UPDATE device SET merged_into = ?2 WHERE id = ?1 AND ?1 <> ?2`,
+    (SELECT f.engine_boots, f.engine_time_s, f.engine_read_at FROM device f WHERE f.id = +?1)
+WHERE id = +?2 AND coalesce(engine_read_at, 0) < (SELECT coalesce(f.engine_read_at, 0) FROM device f WHERE f.id = +?1)`,
+		`UPDATE OR IGNORE host_key SET device_id = ?2 WHERE device_id = +?1`,
+		`UPDATE login_attempt SET device_id = ?2 WHERE device_id = +?1`,
+		`UPDATE state_interval SET until = ?3 WHERE device_id = +?1 AND until IS NULL`,
+		`UPDATE fact SET until = ?3 WHERE device_id = +?1 AND until IS NULL`,
+		`UPDATE interface SET until = ?3 WHERE device_id = +?1 AND until IS NULL`,
+		`UPDATE address SET until = ?3 WHERE device_id = +?1 AND until IS NULL`,
+		`UPDATE vlan SET until = ?3 WHERE device_id = +?1 AND until IS NULL`,
+		`UPDATE component SET until = ?3 WHERE device_id = +?1 AND until IS NULL`,
+		`UPDATE neighbor SET until = ?3 WHERE device_id = +?1 AND until IS NULL`,
+		`UPDATE device SET merged_into = ?2 WHERE id = +?1 AND ?1 <> ?2`,
 	}
 	for _, query := range steps {
 		// Each statement binds only the parameters that it names.
@@ -542,7 +542,7 @@ ON CONFLICT (device_id) DO UPDATE SET snmp_worked = excluded.snmp_worked, icmp_w
 func (t *inventoryTx) Intervals(id int64, since time.Time) ([]inventory.Interval, error) {
 	const query = `
 SELECT state, since, until, behind, message FROM state_interval
-WHERE device_id = ?1 AND (until IS NULL OR until >= ?2) ORDER BY since DESC, rowid DESC`
+WHERE device_id = +?1 AND (until IS NULL OR until >= ?2) ORDER BY since DESC, rowid DESC`
 	return collect(t.tx, query, func(rows *sql.Rows, i *inventory.Interval) error {
 		var begun int64
 		var until sql.NullInt64
@@ -554,7 +554,7 @@ WHERE device_id = ?1 AND (until IS NULL OR until >= ?2) ORDER BY since DESC, row
 
 // PutState implements inventory.Tx.
 func (t *inventoryTx) PutState(id int64, i inventory.Interval) error {
-	const end = `UPDATE state_interval SET until = max(since, ?2) WHERE device_id = ?1 AND until IS NULL`
+	const end = `UPDATE state_interval SET until = max(since, ?2) WHERE device_id = +?1 AND until IS NULL`
 	const begin = `INSERT INTO state_interval (device_id, state, since, behind, message) VALUES (?1, ?2, ?3, ?4, ?5)`
 	if _, err := t.tx.Exec(end, id, ms(i.Since)); err != nil {
 		return fmt.Errorf("end state of device %d: %w", id, err)

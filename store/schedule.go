@@ -39,7 +39,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
 func (s *Store) SaveRun(ctx context.Context, run schedule.Run, tasks []schedule.Task) error {
 	const update = `
 UPDATE run SET state = ?2, ended_at = ?3, planning = ?4, total = ?5, done = ?6, failed = ?7, counts = ?8, next_try = ?9, message = ?10
-WHERE id = ?1`
+WHERE id = +?1`
 	counts, err := json.Marshal(run.Counts)
 	if err != nil {
 		return fmt.Errorf("store run %d: %w", run.ID, err)
@@ -93,7 +93,7 @@ ON CONFLICT (run_id, n) DO UPDATE SET seq = excluded.seq, subject = excluded.sub
 
 // RunOf returns one run.
 func (s *Store) RunOf(ctx context.Context, id int64) (schedule.Run, error) {
-	runs, err := s.runs(ctx, `SELECT `+runColumns+` FROM run WHERE id = ?1`, id)
+	runs, err := s.runs(ctx, `SELECT `+runColumns+` FROM run WHERE id = +?1`, id)
 	if err == nil && len(runs) == 0 {
 		err = fmt.Errorf("run %d: %w", id, schedule.ErrNoRun)
 	}
@@ -105,7 +105,7 @@ func (s *Store) RunOf(ctx context.Context, id int64) (schedule.Run, error) {
 
 // Runs lists runs, newest first; limit 0 means 100, job "" all jobs.
 func (s *Store) Runs(ctx context.Context, job string, limit int) ([]schedule.Run, error) {
-	const query = `SELECT ` + runColumns + ` FROM run WHERE ?1 = '' OR job = ?1 ORDER BY id DESC LIMIT ?2`
+	const query = `SELECT ` + runColumns + ` FROM run WHERE ?1 = '' OR job = +?1 ORDER BY id DESC LIMIT +?2`
 	if limit <= 0 {
 		limit = 100
 	}
@@ -152,18 +152,18 @@ const taskColumns = `run_id, n, coalesce(seq, 0), subject, coalesce(device_id, 0
 
 // RunTasks lists all tasks of a run in the order of its plan.
 func (s *Store) RunTasks(ctx context.Context, id int64) ([]schedule.Task, error) {
-	return s.tasks(ctx, `SELECT `+taskColumns+` FROM run_task WHERE run_id = ?1 ORDER BY n`, id)
+	return s.tasks(ctx, `SELECT `+taskColumns+` FROM run_task WHERE run_id = +?1 ORDER BY n`, id)
 }
 
 // EndedTasks lists tasks of a run in the order in which they ended, those after
 // the one with the Seq after.
 func (s *Store) EndedTasks(ctx context.Context, id int64, after, limit int) ([]schedule.Task, error) {
-	return s.tasks(ctx, `SELECT `+taskColumns+` FROM run_task WHERE run_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3`, id, after, limit)
+	return s.tasks(ctx, `SELECT `+taskColumns+` FROM run_task WHERE run_id = +?1 AND seq > ?2 ORDER BY seq LIMIT +?3`, id, after, limit)
 }
 
 // DeviceTasks lists the newest tasks about one device, newest first.
 func (s *Store) DeviceTasks(ctx context.Context, deviceID int64, limit int) ([]schedule.Task, error) {
-	return s.tasks(ctx, `SELECT `+taskColumns+` FROM run_task WHERE device_id = ?1 ORDER BY run_id DESC, n DESC LIMIT ?2`, deviceID, limit)
+	return s.tasks(ctx, `SELECT `+taskColumns+` FROM run_task WHERE device_id = +?1 ORDER BY run_id DESC, n DESC LIMIT +?2`, deviceID, limit)
 }
 
 func (s *Store) tasks(ctx context.Context, query string, args ...any) (all []schedule.Task, err error) {
@@ -236,7 +236,7 @@ func (s *Store) DeleteRuns(ctx context.Context, before time.Time) (n int64, err 
 
 // ScheduleMark returns what an entry last did; the zero Mark where it never did.
 func (s *Store) ScheduleMark(ctx context.Context, name string) (schedule.Mark, error) {
-	const query = `SELECT due_at, coalesce(run_id, 0) FROM schedule_mark WHERE name = ?1`
+	const query = `SELECT due_at, coalesce(run_id, 0) FROM schedule_mark WHERE name = +?1`
 	m := schedule.Mark{Name: name}
 	var due int64
 	err := s.read.QueryRowContext(ctx, query, name).Scan(&due, &m.RunID)

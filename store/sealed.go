@@ -38,7 +38,7 @@ func (s *Store) tryKey(ctx context.Context) error {
 		return nil
 	}
 	var blob []byte
-	err := s.w.QueryRowContext(ctx, "SELECT blob FROM sealed WHERE purpose = ?1 AND name = ''", sealedTest).Scan(&blob)
+	err := s.w.QueryRowContext(ctx, "SELECT blob FROM sealed WHERE purpose = +?1 AND name = ''", sealedTest).Scan(&blob)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil // the first start was cut short; openSealed goes on
@@ -60,7 +60,7 @@ func (s *Store) tryKey(ctx context.Context) error {
 // directory, in one transaction with the directory's identity.
 func (s *Store) openSealed(ctx context.Context) error {
 	var blob []byte
-	err := s.w.QueryRowContext(ctx, "SELECT blob FROM sealed WHERE purpose = ?1 AND name = ''", sealedRedaction).Scan(&blob)
+	err := s.w.QueryRowContext(ctx, "SELECT blob FROM sealed WHERE purpose = +?1 AND name = ''", sealedRedaction).Scan(&blob)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		if err := s.makeSealed(ctx); err != nil {
@@ -138,7 +138,7 @@ func (s *Store) SetSecret(ctx context.Context, name string, v secret.Value, who 
 // Secret opens the secret of that name; ErrNotFound where none was set.
 func (s *Store) Secret(ctx context.Context, name string) (secret.Value, error) {
 	var blob []byte
-	err := s.read.QueryRowContext(ctx, "SELECT blob FROM sealed WHERE purpose = ?1 AND name = ?2", sealedSecret, name).Scan(&blob)
+	err := s.read.QueryRowContext(ctx, "SELECT blob FROM sealed WHERE purpose = +?1 AND name = +?2", sealedSecret, name).Scan(&blob)
 	if errors.Is(err, sql.ErrNoRows) {
 		return secret.Value{}, refuse(ErrNotFound, "secret %q is not set. Set it: muster secret set %s", name, name)
 	}
@@ -160,7 +160,7 @@ type SecretName struct {
 
 // Secrets lists the secrets that were set, by name.
 func (s *Store) Secrets(ctx context.Context) (all []SecretName, err error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT name, set_at FROM sealed WHERE purpose = ?1 ORDER BY name", sealedSecret)
+	rows, err := s.read.QueryContext(ctx, "SELECT name, set_at FROM sealed WHERE purpose = +?1 ORDER BY name", sealedSecret)
 	if err != nil {
 		return nil, fmt.Errorf("list secrets: %w", err)
 	}

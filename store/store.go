@@ -224,6 +224,11 @@ func (s *Store) Dir() string { return s.dir }
 // ID is the identity of the data directory: 16 hexadecimal digits, made once.
 func (s *Store) ID() string { return s.id }
 
+// A parameter that is compared for equality, or is a limit, is written +?1 in all
+// statements. SQLite looks at the value of a bare one, since a small number may want
+// another plan, and so compiles the statement anew each time that it is used
+// (sqlite3_reoptimize, 3.54): a prepared one was worth nothing.
+
 // writerParams are the settings of the writing connection. They stand in the
 // DSN, since a PRAGMA reaches one connection of a pool only; the driver ignores
 // keys that it does not know, hence [checkBuild].

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -539,5 +541,25 @@ func TestEventsAreReadInOrderByACursor(t *testing.T) {
 	cancel()
 	if err := <-waited; !errors.Is(err, context.Canceled) {
 		t.Errorf("waiting ended with %v", err)
+	}
+}
+
+// See writerParams: the statement cache helps only where SQLite has no reason to
+// compile a statement again.
+func TestComparedParametersLeaveStatementsCompiled(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	bare := regexp.MustCompile(`(?:\b(?:WHERE|AND|OR|ON|WHEN)\b|\()\s*\(?[\w.]+(?: COLLATE NOCASE)? (?:=|IS) \?\d|LIMIT \?\d`)
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range bare.FindAllIndex(src, -1) {
+			t.Errorf("%s:%d: %q: write +? for a parameter that is compared", file, 1+bytes.Count(src[:at[1]], []byte("\n")), src[at[0]:at[1]])
+		}
 	}
 }
