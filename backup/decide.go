@@ -218,7 +218,7 @@ func (b *Backups) accept(ctx context.Context, dev inventory.Device, q quarantine
 		Message: fmt.Sprintf("%s: the capture of %s was accepted by %s", collector.Escape(dev.Name), c.TakenAt.UTC().Format(time.RFC3339), collector.Escape(who))}
 	if _, differs := compare(previous, parts); differs {
 		result.Outcome, result.Version = Stored, stand.Last+1
-		commit.Version = newVersion(dev.ID, result.Version, c.TakenAt, ReasonAccepted, rules.Spec().Revision, previous, parts)
+		commit.Version = newVersion(dev.ID, result, c.TakenAt, ReasonAccepted, rules.Spec().Revision, previous, parts)
 		commit.Version.FromCapture = c.ID
 		commit.Version.LastChange = lastChange(rules, b.key, parts)
 	}

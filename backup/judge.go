@@ -129,7 +129,7 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 	if reason, differs := compare(previous, parts); differs {
 		result.Outcome = Stored
 		result.Version = stand.Last + 1
-		commit.Version = newVersion(dev.ID, result.Version, c.TakenAt, reason, spec.Revision, previous, parts)
+		commit.Version = newVersion(dev.ID, result, c.TakenAt, reason, spec.Revision, previous, parts)
 		commit.Version.LastChange = lastChange(rules, b.key, parts)
 	}
 	return result, b.drift(ctx, dev, rules, stand, commit, newest(previous, commit.Version), &c.Capture)
@@ -328,13 +328,10 @@ func came(was, now []VersionPart) (all []VersionPart) {
 	return all
 }
 
-func newVersion(device int64, number int, at time.Time, reason Reason, rules string, previous *VersionTexts, parts []VersionPart) *NewVersion {
-	n := &NewVersion{Version: Version{DeviceID: device, Number: number, At: at, Reason: reason, Rules: rules}, Parts: parts}
+func newVersion(device int64, r Result, at time.Time, reason Reason, rules string, previous *VersionTexts, parts []VersionPart) *NewVersion {
+	n := &NewVersion{Version: Version{DeviceID: device, Number: r.Version, At: at, Reason: reason, Rules: rules, SHA256: r.SHA256}, Parts: parts}
 	for _, p := range parts {
 		n.Version.Parts = append(n.Version.Parts, p.Part)
-	}
-	if len(parts) > 0 {
-		n.SHA256 = digest(parts[0].Raw)
 	}
 	if previous != nil {
 		n.LinesAdded, n.LinesRemoved, _ = between(previous.Parts, parts)
