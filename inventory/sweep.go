@@ -130,11 +130,9 @@ func (n Network) plan(ctx context.Context, sc Scope, all []Device, holders map[n
 				}
 			}
 		}
-		var fit []collector.Credential
-		for _, c := range use {
-			if c.Fits(addr) {
-				fit = append(fit, c)
-			}
+		fit := use // by far the most: all addresses share one list
+		if misfit := func(c collector.Credential) bool { return !c.Fits(addr) }; slices.ContainsFunc(use, misfit) {
+			fit = slices.DeleteFunc(slices.Clone(use), misfit)
 		}
 		if len(fit) > 0 {
 			p.targets = append(p.targets, snmp.SweepTarget{Addr: netip.AddrPortFrom(addr, first(sc.SNMPPort, 161)), Credentials: fit})

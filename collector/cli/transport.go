@@ -74,17 +74,19 @@ func (m *memory) get() []byte {
 	return (*b)[:0]
 }
 
-// put takes memory that nobody looks at any more. A very large one is rare and is
-// better given back.
+// put takes memory that nobody looks at any more. A small one is not worth it; a
+// very large one is rare and is better given back.
 func (m *memory) put(b []byte) {
-	if cap(b) > 0 && cap(b) <= 1<<20 {
+	if cap(b) > smallest && cap(b) <= 1<<20 {
 		m.pool.Put(&b)
 	}
 }
 
+const smallest = 4 << 10
+
 func newTerminal(rw io.ReadWriter, side io.Reader, width int, limit int64) *terminal {
 	return &terminal{
-		rw: rw, side: side, limit: limit, last: time.Now(), clean: cleaner{width: width, out: grown.get()},
+		rw: rw, side: side, limit: limit, last: time.Now(), clean: cleaner{width: width},
 		wake: make(chan struct{}, 1), more: make(chan struct{}, 1), done: make(chan struct{}),
 		act: func([]byte, []byte) bool { return false },
 	}
@@ -164,6 +166,7 @@ func (t *terminal) pump(r io.Reader, main bool) {
 			// Beyond the limit bytes are counted and dropped: the answer has failed.
 			// What is wiped off counts too, or it could go on for ever.
 			if !t.tooLarge {
+				t.makeRoom(n)
 				t.clean.feed(buf[:n])
 			}
 			t.tooLarge = t.tooLarge || t.handed+int64(len(t.clean.out)) > t.limit || t.got > 4*t.limit+1<<20
@@ -234,9 +237,26 @@ func (t *terminal) Read(int) ([]byte, error) {
 	}
 }
 
+// makeRoom gets memory for n more bytes, which an answer holds while it comes and not
+// between answers: most of a session's time passes there. t.mu is held.
+func (t *terminal) makeRoom(n int) {
+	out := t.clean.out
+	if cap(out)-len(out) >= n {
+		return
+	}
+	if b := grown.get(); cap(b) >= len(out)+n {
+		t.clean.out = append(b, out...)
+		grown.put(out)
+	}
+}
+
 // chunk takes what is there. t.mu is held.
 func (t *terminal) chunk() []byte {
 	b := t.clean.take(len(t.clean.line()) + 1)
+	if out := t.clean.out; cap(out) > smallest && len(out) < smallest {
+		t.clean.out = append(make([]byte, 0, len(out)+128), out...)
+		grown.put(out)
+	}
 	t.handed += int64(len(b))
 	b = append(append(b, 0), t.clean.line()...)
 	t.fresh, t.force, t.inFlight = false, false, true

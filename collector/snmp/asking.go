@@ -55,7 +55,7 @@ type sweep struct {
 // host is one address of a sweep.
 type host struct {
 	addr  netip.AddrPort
-	steps []askStep
+	steps []askStep // hosts may share them
 
 	reached, refused bool // the kernel sent a packet; would not. Of the sending goroutine
 
@@ -176,7 +176,15 @@ func (s *sweep) layOut() error {
 	templates := map[request]*template{}
 	for i := range s.hosts {
 		for k := range s.hosts[i].steps {
+			if k == len(s.rounds) {
+				s.rounds = append(s.rounds, nil)
+			}
+			s.rounds[k] = append(s.rounds[k], int32(i))
+			s.total += s.options.Tries
 			step := &s.hosts[i].steps[k]
+			if step.packet != nil {
+				continue
+			}
 			r, encode := request{kind: collector.KindSNMPv3}, discoveryProbe
 			if step.users == nil {
 				r = request{step.credential.Kind, step.credential.Community.Reveal()}
@@ -190,11 +198,6 @@ func (s *sweep) layOut() error {
 				templates[r] = t
 			}
 			step.packet = templates[r]
-			if k == len(s.rounds) {
-				s.rounds = append(s.rounds, nil)
-			}
-			s.rounds[k] = append(s.rounds[k], int32(i))
-			s.total += s.options.Tries
 		}
 	}
 	const first, last = 0x01000000, 0x7fffffff // four bytes, and positive

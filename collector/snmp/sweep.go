@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -96,12 +97,18 @@ func newSweep(targets []SweepTarget, o SweepOptions, found func(Answer)) (*sweep
 	s.findUnusable(targets)
 	seen := make(map[netip.AddrPort]bool, len(targets))
 	s.hosts = make([]host, 0, len(targets))
+	var before []collector.Credential // of the host before: mostly the same list
+	var steps []askStep
 	for _, t := range interleaved(targets) {
 		addr := netip.AddrPortFrom(t.Addr.Addr().Unmap(), t.Addr.Port())
-		if addr.IsValid() && !seen[addr] {
-			seen[addr] = true
-			s.hosts = append(s.hosts, host{addr: addr, steps: stepsOf(addr.Addr(), t.Credentials)})
+		if !addr.IsValid() || seen[addr] {
+			continue
 		}
+		seen[addr] = true
+		if !sameForAll(before, t.Credentials) {
+			before, steps = t.Credentials, stepsOf(addr.Addr(), t.Credentials)
+		}
+		s.hosts = append(s.hosts, host{addr: addr, steps: steps})
 	}
 	s.work = make(chan userTask, len(s.hosts)) // each host is in it at most once
 	if err := s.layOut(); err != nil {
@@ -112,6 +119,13 @@ func newSweep(targets []SweepTarget, o SweepOptions, found func(Answer)) (*sweep
 		return nil, err
 	}
 	return s, nil
+}
+
+// sameForAll reports whether two lists are one and the same, with nothing in it that
+// is for some addresses only.
+func sameForAll(a, b []collector.Credential) bool {
+	return len(a) > 0 && len(a) == len(b) && &a[0] == &b[0] &&
+		!slices.ContainsFunc(a, func(c collector.Credential) bool { return len(c.For) > 0 })
 }
 
 // findUnusable notes the credentials that no address is asked with.

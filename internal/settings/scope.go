@@ -289,9 +289,19 @@ func (r *reader) timeouts(into *collector.Limits) field {
 // the one with the smallest network or range around it. Host names count once
 // they are resolved, see [Settings.ResolveHosts].
 func (s *Settings) ScopeOf(addr netip.Addr) (Scope, bool) {
+	at := s.ownerOf(addr)
+	if at < 0 {
+		return Scope{}, false
+	}
+	return s.Scopes[at], true
+}
+
+// ownerOf is the number of the scope that an address belongs to, -1 for none.
+func (s *Settings) ownerOf(addr netip.Addr) int {
 	addr = addr.Unmap().WithZone("")
 	best, at := entry{}, -1
-	for i, scope := range s.Scopes {
+	for i := range s.Scopes {
+		scope := &s.Scopes[i]
 		for _, e := range scope.Addresses.entries {
 			if !e.contains(addr) || at >= 0 && !e.within(best) || scope.Exclude.Contains(addr) {
 				continue
@@ -306,10 +316,7 @@ func (s *Settings) ScopeOf(addr netip.Addr) (Scope, bool) {
 			at = byHost
 		}
 	}
-	if at < 0 {
-		return Scope{}, false
-	}
-	return s.Scopes[at], true
+	return at
 }
 
 // clashes notes networks that two scopes have alike, and ranges that cross: the

@@ -352,15 +352,13 @@ func (s *Settings) HostAddresses(host string) []netip.Addr {
 // resolved, each once. A stop before the end is a return of yield.
 func (s *Settings) AddressesOf(name string) func(yield func(netip.Addr) bool) {
 	return func(yield func(netip.Addr) bool) {
-		scope, ok := s.Scope(name)
-		if !ok {
+		at := slices.IndexFunc(s.Scopes, func(sc Scope) bool { return sc.Name == name })
+		if at < 0 {
 			return
 		}
+		scope := &s.Scopes[at]
 		for addr := range scope.Addresses.Each(scope.Exclude) {
-			if owner, ok := s.ScopeOf(addr); !ok || owner.Name != name {
-				continue
-			}
-			if !yield(addr) {
+			if s.ownerOf(addr) == at && !yield(addr) {
 				return
 			}
 		}
@@ -371,7 +369,7 @@ func (s *Settings) AddressesOf(name string) func(yield func(netip.Addr) bool) {
 					continue
 				}
 				seen[addr] = true
-				if owner, ok := s.ScopeOf(addr); ok && owner.Name == name && !yield(addr) {
+				if s.ownerOf(addr) == at && !yield(addr) {
 					return
 				}
 			}
