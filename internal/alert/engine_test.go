@@ -465,8 +465,8 @@ func TestClockThatJumpsLosesAndHoldsNoMessage(t *testing.T) {
 		ahead.Store(0)
 		h.end()
 
+		ops.set(false) // before anything is tried
 		h.run(to("ops"), ops)
-		ops.set(false)
 		after(15 * time.Minute)
 		// What was refused goes behind what nobody has tried.
 		if got, want := ops.subjects(), "unreachable: d2; unreachable: d1"; got != want {
@@ -480,8 +480,8 @@ func TestClockThatJumpsLosesAndHoldsNoMessage(t *testing.T) {
 		ahead.Store(0)
 		h.end()
 
+		ops.set(false) // before anything is tried
 		h.run(to("ops"), ops)
-		ops.set(false)
 		after(15 * time.Minute)
 		if got, want := ops.subjects(), "unreachable: d2; unreachable: d1; resolved: unreachable: d1"; got != want {
 			t.Errorf("set ahead by a month for an hour, there arrived %q, want %q", got, want)
