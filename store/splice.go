@@ -9,7 +9,7 @@ import (
 
 // Most texts are their base but for a few lines: a night's change, the secrets that
 // redaction took out, the header that a startup config has not. To tell such a text
-// by what it takes from its base costs a comparison, a tenth of what zstd takes
+// by what it takes from its base costs a comparison, a fortieth of what zstd takes
 // with the base as its dictionary, and is shorter.
 //
 // A splice is its mark, the CRC-32C of the text, and a body of runs. A run is the
