@@ -38,6 +38,7 @@ type gate struct {
 	testing  *int // the login that is out, alone; nil: none, or it is silent
 	rejected []int64
 	streak   int           // rejections in a row by devices that it never worked at
+	refused  int           // number of the newest login whose rejection counts: older ones prove nothing
 	wake     chan struct{} // closed and replaced when any of the above changes
 }
 
@@ -87,11 +88,15 @@ func (g *gate) enter(ctx context.Context) (alone *int, err error) {
 	}
 }
 
-// passed takes that a device has let a login in. The others need not wait for
-// its shell: one that hangs there would hold up the whole run.
-func (g *gate) passed() {
+// passed takes that a device has let login number in. The others need not wait for
+// its shell: one that hangs there would hold up the whole run. A login that went out
+// before one that was rejected says nothing of the password by now.
+func (g *gate) passed(number int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if number < g.refused {
+		return
+	}
 	g.streak = 0
 	if g.stopped || g.proved {
 		return
@@ -105,18 +110,24 @@ func (g *gate) passed() {
 // let in, before it is the account that is doubted.
 const streakMax = 5
 
-// judge takes what a login said, before it is stored. own is true where a
-// rejection may well be the device's own matter: another credential may be meant
-// for it. stop is true where the credential has to be stopped now, release where
-// it was stopped and works. in is true where [gate.passed] was told of this login:
-// the session behind it took its time, and says nothing of a credential that
-// others may have rejected meanwhile.
-func (g *gate) judge(v verdict, device int64, workedBefore, own, in bool) (stop, release bool) {
+// said is what came of one login.
+type said struct {
+	verdict
+	device       int64
+	number       int  // of its flight
+	workedBefore bool // the device let this credential in before
+	own          bool // a rejection may well be the device's own matter: another credential may be meant for it
+	in           bool // gate.passed was told of it: the session behind it took its time, and others may have been rejected meanwhile
+}
+
+// judge takes what a login said, before it is stored. stop is true where the
+// credential has to be stopped now, release where it was stopped and works.
+func (g *gate) judge(s said) (stop, release bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch v {
+	switch s.verdict {
 	case accepted:
-		if in {
+		if s.in || s.number < g.refused {
 			release, g.released = g.released, false
 			return false, release
 		}
@@ -127,17 +138,19 @@ func (g *gate) judge(v verdict, device int64, workedBefore, own, in bool) (stop,
 		if g.stopped {
 			return false, false // told already
 		}
-		if g.proved && !workedBefore {
-			if !own {
+		if g.proved && !s.workedBefore {
+			if !s.own {
 				g.streak++
+				g.refused = max(g.refused, s.number)
 			}
 			if g.streak < streakMax {
 				return false, false
 			}
 		}
 		g.proved = false
-		if !slices.Contains(g.rejected, device) {
-			g.rejected = append(g.rejected, device)
+		g.refused = max(g.refused, s.number)
+		if !slices.Contains(g.rejected, s.device) {
+			g.rejected = append(g.rejected, s.device)
 		}
 		stop = g.doubtful && !g.changed || len(g.rejected) >= 2
 		g.stopped = stop

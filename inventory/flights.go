@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -25,10 +26,18 @@ type flights struct {
 
 // airport is what is out of one credential.
 type airport struct {
-	out     map[*flight]struct{}
-	waiting int // between board and start
-	started int
-	wake    chan struct{} // closed and replaced when any of the above changes
+	out      map[*flight]struct{}
+	waiting  int // between board and start
+	started  int
+	boarding []*passenger // wait in board, in order
+	starting []*passenger // wait in start, in order
+}
+
+// passenger waits for its turn. Only who can go on is woken: hundreds may wait, and
+// something changes with every login.
+type passenger struct {
+	turn chan struct{} // closed when it has come
+	x    *flight       // of one that waited in start, once its turn has come
 }
 
 type flight struct {
@@ -40,33 +49,70 @@ type flight struct {
 }
 
 func (f *flights) of(credential string) *airport {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	a := f.all[credential]
 	if a == nil {
 		if f.all == nil {
 			f.all = map[string]*airport{}
 		}
-		a = &airport{out: map[*flight]struct{}{}, wake: make(chan struct{})}
+		a = &airport{out: map[*flight]struct{}{}}
 		f.all[credential] = a
 	}
 	return a
 }
 
-// wait blocks until ready, which is called with f.mu held, or ctx ends.
-func (f *flights) wait(ctx context.Context, credential string, ready func(a *airport) bool) error {
-	for {
-		f.mu.Lock()
-		a := f.of(credential)
-		if ready(a) {
-			f.mu.Unlock()
-			return nil
+// admit lets on whose turn it is. flights.mu is held.
+func (f *flights) admit(a *airport) {
+	for len(a.boarding) > 0 && a.waiting < boardingMax {
+		close(a.boarding[0].turn)
+		a.boarding = a.boarding[1:]
+	}
+	for len(a.starting) > 0 && a.counted() < flightsPerCredential {
+		p := a.starting[0]
+		a.starting = a.starting[1:]
+		a.started++
+		p.x = &flight{f: f, a: a, number: a.started, since: time.Now()}
+		a.out[p.x] = struct{}{}
+		close(p.turn)
+	}
+}
+
+// counted is how many of those that are out take a place.
+func (a *airport) counted() int {
+	n := 0
+	for o := range a.out {
+		if o.behind < overtaken || time.Since(o.since) < heldUp {
+			n++
 		}
-		wake := a.wake
-		f.mu.Unlock()
+	}
+	return n
+}
+
+// queue stands in line, which is one of a's, until it is p's turn or ctx ends.
+func (f *flights) queue(ctx context.Context, a *airport, line *[]*passenger) (*passenger, error) {
+	p := &passenger{turn: make(chan struct{})}
+	f.mu.Lock()
+	*line = append(*line, p)
+	f.admit(a)
+	f.mu.Unlock()
+	for {
 		select {
-		case <-wake:
+		case <-p.turn:
+			return p, nil
 		case <-time.After(heldUp): // one that is out may not count any more
+			f.mu.Lock()
+			f.admit(a)
+			f.mu.Unlock()
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			i := slices.Index(*line, p)
+			if i < 0 {
+				return p, nil // its turn came in this moment
+			}
+			*line = slices.Delete(*line, i, i+1)
+			return nil, context.Cause(ctx)
 		}
 	}
 }
@@ -74,39 +120,38 @@ func (f *flights) wait(ctx context.Context, credential string, ready func(a *air
 // board waits until a connection is worth opening: not too many others stand at
 // their login already.
 func (f *flights) board(ctx context.Context, credential string) error {
-	return f.wait(ctx, credential, func(a *airport) bool { return a.waiting < boardingMax })
+	a := f.of(credential)
+	_, err := f.queue(ctx, a, &a.boarding)
+	return err
 }
 
 // start waits for one of the places and takes it, right before a password may be
 // sent.
 func (f *flights) start(ctx context.Context, credential string) (*flight, error) {
-	f.change(credential, func(a *airport) { a.waiting++ })
-	defer f.change(credential, func(a *airport) { a.waiting-- })
-	var x *flight
-	err := f.wait(ctx, credential, func(a *airport) bool {
-		counted := 0
-		for o := range a.out {
-			if o.behind < overtaken || time.Since(o.since) < heldUp {
-				counted++
-			}
-		}
-		if counted >= flightsPerCredential {
-			return false
-		}
-		a.started++
-		x = &flight{f: f, a: a, number: a.started, since: time.Now()}
-		a.out[x] = struct{}{}
-		return true
-	})
-	return x, err
+	a := f.of(credential)
+	f.waits(a, 1)
+	defer f.waits(a, -1)
+	p, err := f.queue(ctx, a, &a.starting)
+	if err != nil {
+		return nil, err
+	}
+	return p.x, nil
 }
 
-func (f *flights) change(credential string, do func(a *airport)) {
+// waits counts who waits between board and start.
+func (f *flights) waits(a *airport, by int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	a := f.of(credential)
-	do(a)
-	a.tell()
+	a.waiting += by
+	f.admit(a)
+}
+
+// order tells which start it was, counted from 1; 0: it never started.
+func (x *flight) order() int {
+	if x == nil {
+		return 0
+	}
+	return x.number
 }
 
 // end gives the place back; in: the device let the login in. Only the first call
@@ -128,11 +173,5 @@ func (x *flight) end(in bool) {
 			}
 		}
 	}
-	x.a.tell()
-}
-
-// tell wakes those who wait. flights.mu is held.
-func (a *airport) tell() {
-	close(a.wake)
-	a.wake = make(chan struct{})
+	x.f.admit(x.a)
 }

@@ -133,23 +133,41 @@ func TestALoginThatIsOvertakenAtOnceKeepsItsPlace(t *testing.T) {
 // open says nothing of the password.
 func TestASessionThatGoesOnDoesNotProveThePassword(t *testing.T) {
 	g := &gate{wake: make(chan struct{})}
-	g.passed()
+	g.passed(1)
 	for device := range int64(streakMax) {
 		if g.asks() {
 			t.Fatalf("the account is doubted after %d rejections in a row, want %d", device, streakMax)
 		}
-		g.judge(accepted, 100+device, false, false, true)
-		g.judge(rejected, device, false, false, false)
+		g.judge(said{verdict: accepted, device: 100 + device, number: 2, in: true})
+		g.judge(said{verdict: rejected, device: device, number: 10 + int(device)})
 	}
 	if !g.asks() {
 		t.Errorf("%d devices in a row reject the account, and it is not doubted", streakMax)
 	}
-	g.judge(accepted, 200, false, false, true)
+	g.judge(said{verdict: accepted, device: 200, number: 3, in: true})
 	if !g.asks() {
 		t.Error("a session that was let in before ended the doubt")
 	}
-	g.passed()
+	g.passed(20)
 	if g.asks() {
 		t.Error("a new login was accepted, and the account is still doubted")
+	}
+}
+
+// A password that was taken back may still have been sent to a slow device: that it
+// lets the login in late does not begin the count of rejections anew.
+func TestALoginFromBeforeDoesNotProveThePassword(t *testing.T) {
+	g := &gate{wake: make(chan struct{})}
+	g.passed(1)
+	for n := range streakMax {
+		g.passed(2) // it went out before all that were rejected
+		g.judge(said{verdict: rejected, device: int64(n), number: 3 + n})
+	}
+	if !g.asks() {
+		t.Errorf("%d devices in a row reject the account, and it is not doubted", streakMax)
+	}
+	g.passed(2)
+	if !g.asks() {
+		t.Error("a login from before the rejections ended the doubt")
 	}
 }

@@ -154,7 +154,7 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 	}
 	// A device that has let the login in goes on without the others waiting.
 	in := false
-	l.in = func() { in = true; g.passed(); l.out.end(true) }
+	l.in = func() { in = true; g.passed(l.out.order()); l.out.end(true) }
 	// Its place is free when the gate knows what it said, and not before: the next
 	// one would go out with a credential that is in doubt.
 	defer func() { l.out.end(false) }()
@@ -307,7 +307,7 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 	case in, errors.Is(failed, collector.ErrEnableRejected):
 		v = accepted // the account works; its enable secret, or the shell, does not
 	}
-	stop, release := g.judge(v, dev.ID, dev.SSHCredential == c.Name, l.more, in)
+	stop, release := g.judge(said{v, dev.ID, l.out.order(), dev.SSHCredential == c.Name, l.more, in})
 	l.out.end(false)
 	// What the device saw is kept even where the run is being stopped.
 	store := context.WithoutCancel(ctx)
