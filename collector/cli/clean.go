@@ -111,10 +111,10 @@ func (c *cleaner) all() []byte { return c.out[:c.start+c.visible()] }
 // finished are the bytes of finished lines that nobody has taken.
 func (c *cleaner) finished() int { return c.start }
 
-// take gives the finished lines away, with room for spare bytes behind them. The
-// cleaner keeps its memory, which has grown to the size of the longest answer.
-func (c *cleaner) take(spare int) []byte {
-	b := append(make([]byte, 0, c.start+spare), c.out[:c.start]...)
+// take gives the finished lines away. The cleaner keeps its memory, which has grown
+// to the size of the longest answer.
+func (c *cleaner) take() []byte {
+	b := bytes.Clone(c.out[:c.start:c.start])
 	c.out = append(c.out[:0], c.out[c.start:]...)
 	c.start = 0
 	return b

@@ -14,7 +14,7 @@ func cleaned(pieces ...string) string {
 	for _, p := range pieces {
 		c.feed([]byte(p))
 	}
-	return string(append(c.take(len(c.line())), c.line()...))
+	return string(append(c.take(), c.line()...))
 }
 
 var cleanings = map[string]struct{ in, want string }{
@@ -80,7 +80,7 @@ func TestCleaner(t *testing.T) {
 func TestRowsOfOneLineAreOneLine(t *testing.T) {
 	c := cleaner{width: 10}
 	c.feed([]byte("r1# show r \running-con \rfig\r\n1234567890\r\n12345678901\rx\r\n"))
-	if got, want := string(c.take(0)), "r1# show running-config\n1234567890\nx2345678901\n"; got != want {
+	if got, want := string(c.take()), "r1# show running-config\n1234567890\nx2345678901\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -124,7 +124,7 @@ func TestAnsweredPagerLeavesNothing(t *testing.T) {
 			c.feed([]byte("a\r\n --More-- "))
 			c.wipe(0, 10)
 			c.feed([]byte(wipe + line + "\r\nz\r\n"))
-			if got, want := string(c.take(0)), "a\n"+line+"\nz\n"; got != want {
+			if got, want := string(c.take()), "a\n"+line+"\nz\n"; got != want {
 				t.Errorf("%s, then %q: %q, want %q", name, line, got, want)
 			}
 		}
@@ -133,7 +133,7 @@ func TestAnsweredPagerLeavesNothing(t *testing.T) {
 	c.feed([]byte("a\r\n--More--"))
 	c.wipe(0, 8)
 	c.feed([]byte("\r\nb\r\n"))
-	if got := string(c.take(0)); got != "a\nb\n" {
+	if got := string(c.take()); got != "a\nb\n" {
 		t.Errorf("the pager's own line end: %q", got)
 	}
 }
@@ -181,7 +181,7 @@ func FuzzCleaner(f *testing.F) {
 		split.feed(in[:cut])
 		split.line()
 		split.feed(in[cut:])
-		a, b := whole.take(0), split.take(0)
+		a, b := whole.take(), split.take()
 		if !bytes.Equal(a, b) || !bytes.Equal(whole.line(), split.line()) {
 			t.Errorf("split at %d: %q + %q, whole %q + %q", cut, b, split.line(), a, whole.line())
 		}

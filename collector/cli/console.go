@@ -56,19 +56,16 @@ func (c *console) drain() {
 		if err != nil || b == nil {
 			return
 		}
-		i := bytes.LastIndexByte(b, 0)
-		if i < 0 {
-			continue
-		}
-		if c.lines == nil && i > 0 {
-			c.lines = b[:i:i]
+		text := c.t.text()
+		if c.lines == nil && len(text) > 0 {
+			c.lines = text
 		} else {
-			if free := cap(c.lines) - len(c.lines); free < i { // append grows by a quarter: a large text would be copied five times
-				c.lines = slices.Grow(c.lines, max(i, len(c.lines)))
+			if free := cap(c.lines) - len(c.lines); free < len(text) { // append grows by a quarter: a large text would be copied five times
+				c.lines = slices.Grow(c.lines, max(len(text), len(c.lines)))
 			}
-			c.lines = append(c.lines, b[:i]...)
+			c.lines = append(c.lines, text...)
 		}
-		c.line = b[i+1:]
+		c.line = b[1:]
 	}
 }
 

@@ -25,8 +25,9 @@ import (
 // So one answer is one chunk, nobody polls, and since scrapligo sees no CR and
 // no escape it changes nothing (libs.md §1: it drops and breaks both).
 //
-// A chunk is finished lines, a NUL (the cleaner lets none through) and the line
-// that is being written, which the next chunk's takes the place of.
+// A chunk is a NUL (the cleaner lets none through; scrapligo drops empty chunks) and
+// the line that is being written, which the next chunk's takes the place of. The
+// finished lines before it wait in texts: scrapligo would copy a configuration twice.
 type terminal struct {
 	rw   io.ReadWriter
 	side io.Reader     // a second stream of the device, as SSH has; nil: none
@@ -42,6 +43,7 @@ type terminal struct {
 	limit    int64                         // bytes of finished lines that an answer may have
 	got      int64                         // bytes of the answer so far, as received
 	handed   int64                         // bytes of finished lines handed on since the answer began
+	texts    [][]byte                      // of each chunk that is on its way or in scrapligo's queue, in order
 	last     time.Time                     // when the last byte came
 	fresh    bool                          // bytes came since the last chunk
 	inFlight bool                          // a chunk is on its way into scrapligo's queue
@@ -252,15 +254,26 @@ func (t *terminal) makeRoom(n int) {
 
 // chunk takes what is there. t.mu is held.
 func (t *terminal) chunk() []byte {
-	b := t.clean.take(len(t.clean.line()) + 1)
+	text := t.clean.take()
 	if out := t.clean.out; cap(out) > smallest && len(out) < smallest {
 		t.clean.out = append(make([]byte, 0, len(out)+128), out...)
 		grown.put(out)
 	}
-	t.handed += int64(len(b))
-	b = append(append(b, 0), t.clean.line()...)
+	t.handed += int64(len(text))
+	t.texts = append(t.texts, text)
 	t.fresh, t.force, t.inFlight = false, false, true
-	return b
+	line := t.clean.line()
+	return append(append(make([]byte, 0, 1+len(line)), 0), line...)
+}
+
+// text is the finished lines of the oldest chunk whose lines nobody has.
+func (t *terminal) text() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	text := t.texts[0]
+	t.texts[0] = nil
+	t.texts = t.texts[1:]
+	return text
 }
 
 func signal(c chan struct{}) {
