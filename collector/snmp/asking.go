@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -39,8 +38,8 @@ type sweep struct {
 	settled chan struct{} // closed when found is called no more
 
 	// Of the sending goroutine.
-	lastError   error
-	done, total int // packets sent or spared; packets at most
+	out4, out6  *salvo // through v4 and v6
+	done, total int    // packets sent or spared; packets at most
 	reported    time.Time
 
 	mu                 sync.Mutex // guards what follows and the marked part of hosts
@@ -302,6 +301,7 @@ func (s *sweep) begin(k int) {
 
 // pass asks each host of the round once that was not heard of.
 func (s *sweep) pass(ctx context.Context, k int) (sent bool, err error) {
+	defer s.fire()
 	tokens := 0
 	for n, i := range s.rounds[k] {
 		if n%256 == 0 {
@@ -315,6 +315,7 @@ func (s *sweep) pass(ctx context.Context, k int) (sent bool, err error) {
 			continue
 		}
 		if tokens == 0 {
+			s.fire()
 			tokens = s.limiter.Burst()
 			if err := s.limiter.WaitN(ctx, tokens); err != nil {
 				if ctx.Err() != nil {
@@ -348,28 +349,27 @@ func (s *sweep) asks(k, i int) bool {
 	return false
 }
 
-// send sends the request of the round to a host. That the kernel refuses one
-// address (no route, a firewall rule) says nothing about the others.
+// send adds the request of the round to a host to what goes out next.
 func (s *sweep) send(k, i int) {
 	h := &s.hosts[i]
-	c := s.socket(h.addr.Addr())
-	if c == nil {
+	out := s.out4
+	if h.addr.Addr().Is6() {
+		out = s.out6
+	}
+	if out == nil {
 		h.refused = true
 		return
 	}
-	packet := h.steps[k].packet.with(s.id(k, i))
-	var err error
-	for range 5 {
-		if _, err = c.WriteToUDPAddrPort(packet, h.addr); !errors.Is(err, syscall.ENOBUFS) {
-			break
+	out.add(h, h.steps[k].packet.with(s.id(k, i)))
+}
+
+// fire sends what waits to go out.
+func (s *sweep) fire() {
+	for _, out := range []*salvo{s.out4, s.out6} {
+		if out != nil {
+			out.fire()
 		}
-		time.Sleep(time.Millisecond) // the interface's queue is full
 	}
-	if err != nil {
-		h.refused, s.lastError = true, err
-		return
-	}
-	h.reached = true
 }
 
 // wait waits until over is true or, if d is not negative, d has passed.

@@ -200,14 +200,14 @@ func (s *sweep) listen() error {
 	if source.IsValid() {
 		v4, v6 = v4 && source.Is4(), v6 && source.Is6()
 	}
-	open := func(network string) (*net.UDPConn, error) {
+	open := func(network string) (*net.UDPConn, *salvo, error) {
 		var local *net.UDPAddr
 		if source.IsValid() {
 			local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
 		}
 		c, err := net.ListenUDP(network, local)
 		if err != nil {
-			return nil, &collector.Error{
+			return nil, nil, &collector.Error{
 				Step: collector.StepSend, Kind: collector.ErrUnreachable, Cause: err,
 				Do: fmt.Sprintf("Correct the own address to ask from (%s): this machine cannot use it", s.options.Source),
 			}
@@ -216,24 +216,16 @@ func (s *sweep) listen() error {
 		// A packet to an address of our own link where nobody is stays in the buffer
 		// until ARP gives up, some 3 s: a small one lets few out at a time.
 		_ = c.SetWriteBuffer(sendBuffer)
-		return c, nil
+		return c, newSalvo(c, network), nil
 	}
 	var err error
 	if v4 {
-		s.v4, err = open("udp4")
+		s.v4, s.out4, err = open("udp4")
 	}
 	if v6 && err == nil {
-		s.v6, err = open("udp6")
+		s.v6, s.out6, err = open("udp6")
 	}
 	return err
-}
-
-// socket is what reaches addr, or nil.
-func (s *sweep) socket(addr netip.Addr) *net.UDPConn {
-	if addr.Is4() {
-		return s.v4
-	}
-	return s.v6
 }
 
 func (s *sweep) close() {
@@ -269,8 +261,14 @@ func (s *sweep) sendError(r SweepResult) error {
 	if r.Unsent == 0 || r.Unsent < r.Asked {
 		return nil
 	}
+	var cause error
+	for _, out := range []*salvo{s.out4, s.out6} {
+		if out != nil && out.failed != nil {
+			cause = out.failed
+		}
+	}
 	return &collector.Error{
-		Step: collector.StepSend, Kind: collector.ErrUnreachable, Cause: s.lastError,
+		Step: collector.StepSend, Kind: collector.ErrUnreachable, Cause: cause,
 		Do: "Check the routes and the firewall of this machine: the kernel sent none of the packets",
 	}
 }
