@@ -163,7 +163,6 @@ func (p *packing) insertCapture(tx *sql.Tx) (int64, error) {
 INSERT INTO capture (device_id, run_id, platform, rules, taken_at, took_ms, outcome, step, kind, message,
                      credential, method, weak, size, steps, proofs)
 VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)`
-	const part = `INSERT INTO capture_part (capture_id, n, part, role, note, raw_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`
 	c, r := p.Capture, p.Capture.Result
 	size := 0
 	for i := len(c.Texts) - 1; i >= 0; i-- {
@@ -188,16 +187,22 @@ VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 
 	if err != nil {
 		return 0, err
 	}
+	if len(c.Texts) == 0 {
+		return id, nil
+	}
+	parts, args := "INSERT INTO capture_part (capture_id, n, part, role, note, raw_id) VALUES", []any{}
 	for n, t := range c.Texts {
 		var raw sql.NullInt64
 		if packed := p.captured[t.Part]; packed != nil && t.Raw != nil {
 			raw = sql.NullInt64{Int64: packed.id, Valid: true}
 		}
-		if _, err := tx.Exec(part, id, n, t.Part, t.Role, t.Note, raw); err != nil {
-			return 0, err
+		if n > 0 {
+			parts += ","
 		}
+		parts, args = parts+" (?, ?, ?, ?, ?, ?)", append(args, id, n, t.Part, t.Role, t.Note, raw)
 	}
-	return id, nil
+	_, err = tx.Exec(parts, args...)
+	return id, err
 }
 
 // orNone makes JSON of an empty list where there is none.

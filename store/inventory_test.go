@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,6 +163,50 @@ SELECT name || ' ' || value || ' ' || since || '-' || coalesce(until, '') FROM f
 	}
 	if diff := cmp.Diff([]string{"Et1 up 0", "Et1 down 1", "Et2  1"}, rows); diff != "" {
 		t.Errorf("an interface that did not change has a second row, or a changed one has none (-want +got):\n%s", diff)
+	}
+}
+
+// A reading in part ends nothing that it does not name, a whole one does, and neither
+// what was read in another way. Of two facts with one name the last counts.
+func TestAReadingEndsOnlyTheFactsItMayEnd(t *testing.T) {
+	s := openNew(t)
+	d := newDevice(t, s, "core1", "192.0.2.1")
+	odd := "15.2(4)\"E\" <b>&\\ \n‹ü›"
+	at := noon
+	for _, reading := range []struct {
+		via   inventory.Via
+		whole bool
+		facts []string // name=value
+		holds []string
+	}{
+		{inventory.ViaSNMP, true, []string{"version=1", "model=m"}, []string{"snmp model m", "snmp version 1"}},
+		{inventory.ViaSSH, false, []string{"version=2", "version=3"}, []string{"snmp model m", "snmp version 1", "ssh version 3"}},
+		{inventory.ViaSSH, false, []string{"serial=" + odd}, []string{"snmp model m", "snmp version 1", "ssh serial " + odd, "ssh version 3"}},
+		{inventory.ViaSNMP, true, []string{"version=1"}, []string{"snmp version 1", "ssh serial " + odd, "ssh version 3"}},
+		{inventory.ViaSNMP, true, nil, []string{"snmp version 1", "ssh serial " + odd, "ssh version 3"}}, // it read nothing
+		{inventory.ViaSSH, true, []string{"version="}, []string{"snmp version 1", "ssh version "}},
+	} {
+		at = at.Add(time.Hour)
+		o := inventory.Observation{At: at, Via: reading.via, Whole: reading.whole}
+		for _, f := range reading.facts {
+			name, value, _ := strings.Cut(f, "=")
+			o.Facts = append(o.Facts, platform.Fact{Name: name, Value: value, Source: "s"})
+		}
+		update(t, s, func(tx inventory.Tx) error { return tx.Observe(d.ID, o) })
+		holds, err := texts(t.Context(), s.read, `SELECT via || ' ' || name || ' ' || value FROM fact WHERE until IS NULL ORDER BY via, name`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(reading.holds, holds); diff != "" {
+			t.Errorf("after %q by %s, whole %t (-want +got):\n%s", reading.facts, reading.via, reading.whole, diff)
+		}
+	}
+	begun, err := texts(t.Context(), s.read, `SELECT value || ' ' || (since < read_at) FROM fact WHERE via = 'snmp' AND name = 'version'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"1 1"}, begun); diff != "" {
+		t.Errorf("a fact that still holds was begun anew, or not read again (-want +got):\n%s", diff)
 	}
 }
 

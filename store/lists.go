@@ -227,12 +227,12 @@ var noting = func() string {
 		{"device", "id", "device"}, {"capture", "device_id", "standing"}, {"quarantine", "device_id", "standing"},
 		{"version", "device_id", "standing"}, {"drift", "device_id", "standing"},
 	} {
-		for _, when := range []struct{ what, rows string }{{"INSERT", "NEW"}, {"UPDATE", "OLD NEW"}, {"DELETE", "OLD"}} {
-			fmt.Fprintf(&sql, "CREATE TEMP TRIGGER note_%s_%s AFTER %s ON main.%s BEGIN\n", t.table, when.what, when.what, t.table)
-			for row := range strings.FieldsSeq(when.rows) {
-				fmt.Fprintf(&sql, "    SELECT muster_note('%s', %s.%s);\n", t.kind, row, t.id)
-			}
-			sql.WriteString("END;\n")
+		for _, when := range []struct{ what, note string }{
+			{"INSERT", "SELECT muster_note('%[1]s', NEW.%[2]s);"},
+			{"UPDATE", "SELECT muster_note('%[1]s', NEW.%[2]s); SELECT muster_note('%[1]s', OLD.%[2]s) WHERE OLD.%[2]s IS NOT NEW.%[2]s;"},
+			{"DELETE", "SELECT muster_note('%[1]s', OLD.%[2]s);"},
+		} {
+			fmt.Fprintf(&sql, "CREATE TEMP TRIGGER note_%[3]s_%[4]s AFTER %[4]s ON main.%[3]s BEGIN "+when.note+" END;\n", t.kind, t.id, t.table, when.what)
 		}
 	}
 	return sql.String()

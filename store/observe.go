@@ -200,44 +200,44 @@ func (t *inventoryTx) keepEngine(id int64, e inventory.EngineMark) error {
 }
 
 // keepFacts notes that facts still hold, ends those that changed, and begins new
-// ones. A whole reading ends what it does not have.
+// ones. Of two with one name the last counts. A whole reading ends what it does not
+// have.
 func (t *inventoryTx) keepFacts(id int64, o inventory.Observation, at int64) error {
-	const still = `
-UPDATE fact SET read_at = ?5 WHERE device_id = +?1 AND via = +?2 AND name = +?3 AND value = +?4 AND source = +?6 AND until IS NULL`
-	const end = `UPDATE fact SET until = ?4 WHERE device_id = +?1 AND via = +?2 AND name = +?3 AND until IS NULL`
-	const begin = `
-INSERT INTO fact (device_id, via, name, value, source, since, read_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)`
+	const end = `
+UPDATE fact SET until = ?3 FROM json_each(?4) AS now
+WHERE fact.device_id = +?1 AND fact.via = +?2 AND fact.name = now.key AND fact.until IS NULL
+AND (fact.value, fact.source) <> (now.value ->> 'value', now.value ->> 'source')`
+	const keep = `
+INSERT INTO fact (device_id, via, name, value, source, since, read_at)
+SELECT ?1, ?2, key, value ->> 'value', value ->> 'source', ?3, ?3 FROM json_each(?4) WHERE true
+ON CONFLICT (device_id, via, name) WHERE until IS NULL DO UPDATE SET read_at = excluded.read_at`
 	const endOthers = `
-UPDATE fact SET until = ?4 WHERE device_id = +?1 AND via = +?2 AND name NOT IN (SELECT value FROM json_each(?3)) AND until IS NULL`
-	var names []string
-	for _, f := range o.Facts {
-		names = append(names, f.Name)
-		res, err := t.tx.Exec(still, id, string(o.Via), f.Name, f.Value, at, f.Source)
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil || n > 0 {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		if _, err := t.tx.Exec(end, id, string(o.Via), f.Name, at); err != nil {
-			return err
-		}
-		if _, err := t.tx.Exec(begin, id, string(o.Via), f.Name, f.Value, f.Source, at); err != nil {
-			return err
-		}
+UPDATE fact SET until = ?3 WHERE device_id = +?1 AND via = +?2 AND name NOT IN (SELECT key FROM json_each(?4)) AND until IS NULL`
+	type said struct {
+		Value  string `json:"value"`
+		Source string `json:"source"`
 	}
-	if !o.Whole || len(names) == 0 {
+	facts := make(map[string]said, len(o.Facts))
+	for _, f := range o.Facts {
+		facts[f.Name] = said{f.Value, f.Source}
+	}
+	if len(facts) == 0 {
 		return nil
 	}
-	text, err := json.Marshal(names)
+	text, err := json.Marshal(facts)
 	if err != nil {
 		return err
 	}
-	_, err = t.tx.Exec(endOthers, id, string(o.Via), string(text), at)
-	return err
+	statements := []string{end, keep}
+	if o.Whole {
+		statements = append(statements, endOthers)
+	}
+	for _, s := range statements {
+		if _, err := t.tx.Exec(s, id, string(o.Via), at, string(text)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // table is one table of rows that hold from since to until.
