@@ -138,11 +138,11 @@ func backupTo(ctx context.Context, db *sql.DB, path string) error {
 	if err := os.Rename(part, path); err != nil {
 		return fmt.Errorf("put the copy in its place: %w", err)
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncDir(filepath.Dir(path))
 }
 
-// syncDir makes a rename or a new file in dir last.
-func syncDir(dir string) error {
+// SyncDir makes a rename or a new file in dir last.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("sync %s: %w", dir, err)

@@ -26,6 +26,12 @@ func Restore(ctx context.Context, o Options, file string) (string, error) {
 	if _, err := os.Lstat(database); !errors.Is(err, fs.ErrNotExist) {
 		return "", refuse("%s is there already; move it away first, with muster.db-wal and muster.db-shm beside it, or give another --dir", database)
 	}
+	// SQLite would play the log of the old database into the copy, which is neither then.
+	for _, log := range []string{database + "-wal", database + "-shm", database + "-journal"} {
+		if _, err := os.Lstat(log); !errors.Is(err, fs.ErrNotExist) {
+			return "", refuse("%s is there still and belongs to another muster.db; move it away too, or give another --dir", log)
+		}
+	}
 	// On an empty machine there are none yet; all that counts of them is the key's place.
 	keyAt, next := "", fmt.Sprintf("put your settings at %s, or write new ones with muster init", o.Config)
 	if isFile(o.Config) {
@@ -62,6 +68,9 @@ func Restore(ctx context.Context, o Options, file string) (string, error) {
 	}
 	if err := os.Link(filepath.Join(trial, "muster.db"), database); err != nil { // unlike a rename, it replaces nothing
 		return "", fmt.Errorf("put the copy in its place: %w", err)
+	}
+	if err := store.SyncDir(o.Dir); err != nil {
+		return "", err
 	}
 	return fmt.Sprintf("%s is the database of %s now, checked and whole; next: %s", file, o.Dir, next), nil
 }
