@@ -45,6 +45,9 @@ const (
 	onTime = 2 * time.Minute
 	// soon is how near the next due time must be for a missed one to be left to it.
 	soon = time.Hour
+	// stepBack is how far a clock that is set right may put a mark into the future and
+	// leave it true: the run for it was a short while ago, and is not to come twice.
+	stepBack = time.Hour
 )
 
 // Scheduler starts what is due. Its methods may be called from any goroutine.
@@ -215,7 +218,7 @@ func (s *Scheduler) look(ctx context.Context, e *entry) {
 	if err != nil && ctx.Err() == nil {
 		s.log.Error("schedule was not read", "task", e.Name, "err", err)
 	}
-	if err != nil || due.IsZero() || (e.Splay > 0 && !sleep(ctx, rand.N(e.Splay))) {
+	if err != nil || due.IsZero() || !sleep(ctx, e.wait(s.now(), due)) {
 		s.leave(e.Name)
 		return
 	}
@@ -249,19 +252,32 @@ func (s *Scheduler) owed(ctx context.Context, e *entry) (time.Time, error) {
 		return time.Time{}, err
 	}
 	now := s.now()
-	if m.Due.IsZero() || m.Due.After(now.Add(24*time.Hour)) || m.Due.After(e.spec.Next(now)) {
+	if m.Due.IsZero() || m.Due.After(now.Add(stepBack)) || m.Due.After(e.spec.Next(now)) {
 		// The first start owes nothing. Neither does one with a mark of the future
 		// that would leave a time out: the clock was ahead, and must not stop backups.
+		// A mark for the very next time leaves that one out.
 		return time.Time{}, s.store.SaveScheduleMark(ctx, Mark{e.Name, now.UTC(), 0})
 	}
 	due := latest(e.spec, m.Due, now)
 	switch {
 	case due.IsZero(), e.again(m, due):
 		return time.Time{}, nil
-	case now.Sub(due) > onTime && e.spec.Next(now).Sub(now) < soon:
+	case now.Sub(due) > onTime+e.Splay && e.spec.Next(now).Sub(now) < soon:
 		return time.Time{}, nil
 	}
 	return due, nil
+}
+
+// wait draws the splay of a start: after a reload what is left of it.
+func (e *entry) wait(now, due time.Time) time.Duration {
+	window := e.Splay
+	if late := now.Sub(due); late > 0 && late < window {
+		window -= late
+	}
+	if window <= 0 {
+		return 0
+	}
+	return rand.N(window)
 }
 
 // repeat does a small thing over and over, never twice at a time. The same error

@@ -220,6 +220,91 @@ func TestClockThatWasHoursAheadLeavesNoHourOut(t *testing.T) {
 	})
 }
 
+// A faulty time server sets the clock ahead for ten minutes of the first morning.
+func TestClockThatWasAheadForMinutesLeavesNoTimeOut(t *testing.T) {
+	tests := map[string]struct {
+		cron  string
+		ahead time.Duration
+		want  string // until the end of day 3; what ran by the wrong clock bears its time
+	}{
+		"to the next morning":      {"20 4 * * *", 20 * time.Hour, "01 04:20 schedule, 02 06:00 catch-up, 02 04:20 schedule, 03 04:20 schedule"},
+		"to a month later":         {"20 4 * * *", 30 * 24 * time.Hour, "01 04:20 schedule, 31 10:00 catch-up, 02 04:20 schedule, 03 04:20 schedule"},
+		"a few minutes, run once":  {"5 10 * * *", 7 * time.Minute, "01 10:07 schedule, 02 10:05 schedule, 03 10:05 schedule"},
+		"half an hour, run once":   {"20 10 * * *", 30 * time.Minute, "01 10:30 catch-up, 02 10:20 schedule, 03 10:20 schedule"},
+		"every eight hours, seven": {"0 */8 * * *", 7 * time.Hour, "01 08:00 schedule, 01 17:00 catch-up, 01 16:00 schedule, 02 00:00 schedule, 02 08:00 schedule, 02 16:00 schedule, 03 00:00 schedule, 03 08:00 schedule, 03 16:00 schedule"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newMemStore()
+				var ahead atomic.Int64
+				o := quiet(Options{Grace: -1})
+				o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+				r := New(s, []Job{quick()}, o)
+				sch := NewScheduler(r)
+				e := nightly()
+				e.Cron = tt.cron
+				if err := sch.Set([]Entry{e}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10*time.Hour - time.Second) // between two looks
+				ahead.Store(int64(tt.ahead))
+				time.Sleep(10 * time.Minute)
+				ahead.Store(0)
+				time.Sleep(3*24*time.Hour - 10*time.Hour - 10*time.Minute)
+				sch.Close()
+				r.Close()
+				if got := starts(s); got != tt.want {
+					t.Errorf("runs began %s, want %s", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestClockThatWasAheadLeavesNoTimeOutOfAScheduleThatMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		time.Sleep(6 * time.Hour)
+		s.marks["backup"] = Mark{"backup", time.Now().Add(22*time.Hour + 20*time.Minute), 1} // tomorrow, 04:20
+		later := nightly()
+		later.Cron = "0 5 * * *"
+		serve(t, s, quick(), 2*24*time.Hour, later)
+		if got, want := starts(s), "02 05:00 schedule, 03 05:00 schedule"; got != want {
+			t.Errorf("runs began %s, want %s", got, want)
+		}
+	})
+}
+
+func TestReloadDuringTheSplayLeavesNoHourOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStore()
+		r := New(s, []Job{quick()}, quiet(Options{Grace: -1}))
+		sch := NewScheduler(r)
+		hourly := nightly()
+		hourly.Cron, hourly.Splay = "0 * * * *", 15*time.Minute
+		for range 25 { // at three minutes past
+			if err := sch.Set([]Entry{hourly}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Until(time.Now().Truncate(time.Hour).Add(time.Hour + 3*time.Minute)))
+		}
+		sch.Close()
+		r.Close()
+		hours := map[time.Time]bool{}
+		for _, run := range s.runs {
+			hour := run.StartedAt.Truncate(time.Hour)
+			if late := run.StartedAt.Sub(hour); late >= 15*time.Minute || run.By != BySchedule || hours[hour] {
+				t.Errorf("run began %s late by %s, want one in each hour, below 15 min by the schedule", late, run.By)
+			}
+			hours[hour] = true
+		}
+		if len(hours) < 24 {
+			t.Errorf("runs began %s, want one in each of 24 hours", starts(s))
+		}
+	})
+}
+
 func TestFaultyEntriesReplaceNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemStore()
