@@ -257,16 +257,17 @@ func (s *Store) SaveDelivery(ctx context.Context, d alert.Delivery) error {
 // DeleteAlerts removes resolved alerts and messages that are through, both from
 // before a time, and returns how many alerts they were.
 func (s *Store) DeleteAlerts(ctx context.Context, before time.Time) (n int64, err error) {
-	err = s.write(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.Exec(`DELETE FROM outbox WHERE done_at < ?1`, ms(before)); err != nil {
-			return fmt.Errorf("delete old messages: %w", err)
-		}
-		res, err := tx.Exec(`DELETE FROM alert WHERE resolved_at < ?1 AND notify_at IS NULL`, ms(before))
-		if err != nil {
-			return fmt.Errorf("delete old alerts: %w", err)
-		}
-		n, err = res.RowsAffected()
-		return err
-	})
+	const (
+		messages   = `SELECT seq FROM outbox WHERE done_at < ?1`
+		delMessage = `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?1))`
+		alerts     = `SELECT id FROM alert WHERE resolved_at < ?1 AND notify_at IS NULL`
+		delAlert   = `DELETE FROM alert WHERE id IN (SELECT value FROM json_each(?1))`
+	)
+	if _, err := s.deleteRows(ctx, delMessage, messages, ms(before)); err != nil {
+		return 0, fmt.Errorf("delete old messages: %w", err)
+	}
+	if n, err = s.deleteRows(ctx, delAlert, alerts, ms(before)); err != nil {
+		err = fmt.Errorf("delete old alerts: %w", err)
+	}
 	return n, err
 }

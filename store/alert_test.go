@@ -196,3 +196,114 @@ func TestMessagesWaitUntilTheyAreTakenInTheirOrder(t *testing.T) {
 		t.Errorf("after the clearing %d messages wait, %v, want 3", len(waiting), err)
 	}
 }
+
+func TestOldAlertsGoThatAreOver(t *testing.T) {
+	s := openNew(t)
+	before := night.Add(time.Hour)
+	alertOf := func(subject string, state alert.State, resolved, notify time.Time) *alert.Alert {
+		a := testAlert(alert.Unreachable, subject)
+		a.State, a.ResolvedAt, a.NotifyAt = state, resolved, notify
+		return a
+	}
+	all := []*alert.Alert{
+		alertOf("old", alert.Resolved, night, time.Time{}),
+		alertOf("fires since long", alert.Firing, time.Time{}, time.Time{}),
+		alertOf("its end is yet to be told", alert.Resolved, night, night),
+		alertOf("over since short", alert.Resolved, before, time.Time{}),
+	}
+	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: all}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.DeleteAlerts(t.Context(), before); err != nil || n != 1 {
+		t.Errorf("DeleteAlerts = %d, %v, want 1", n, err)
+	}
+	left, err := s.Alerts(t.Context(), alert.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var subjects []string
+	for _, a := range left {
+		subjects = append(subjects, a.Subject)
+	}
+	if d := cmp.Diff([]string{"over since short", "its end is yet to be told", "fires since long"}, subjects); d != "" {
+		t.Errorf("alerts that stay (-want +got):\n%s", d)
+	}
+}
+
+func TestOldEventsGoThatAlertsHaveRead(t *testing.T) {
+	s := openNew(t)
+	ids := map[string]int64{}
+	err := s.write(t.Context(), func(tx *sql.Tx) (err error) {
+		for _, e := range []struct {
+			name string
+			at   time.Time
+		}{{"old", night}, {"young", night.Add(time.Hour)}, {"old, later", night}, {"old, not read", night}, {"newest", night}} {
+			if ids[e.name], err = insertEvent(tx, inventory.Event{At: e.at, Kind: inventory.EventDeviceNew, Device: e.name}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var from int64
+	for _, step := range []struct {
+		why  string
+		read string // up to which the alerts have read; empty: none yet
+		want []string
+	}{
+		{"nobody has read any", "", []string{"old", "young", "old, later", "old, not read", "newest"}},
+		{"three are read", "old, later", []string{"young", "old, not read", "newest"}},
+		{"all are read", "newest", []string{"young", "newest"}},
+	} {
+		if to := ids[step.read]; to != 0 {
+			if err := s.CommitAlerts(t.Context(), alert.Batch{From: from, To: to}); err != nil {
+				t.Fatal(err)
+			}
+			from = to
+		}
+		if _, err := s.DeleteEvents(t.Context(), night.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		left, err := s.Events(t.Context(), 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range left {
+			names = append(names, e.Device)
+		}
+		if d := cmp.Diff(step.want, names); d != "" {
+			t.Errorf("%s: events that stay (-want +got):\n%s", step.why, d)
+		}
+	}
+}
+
+// All writes share one writer: what was kept for a year must not hold it.
+func TestManyOldEventsGoInSeveralWrites(t *testing.T) {
+	s := openNew(t)
+	const many = 2*deleteAtOnce + 1
+	var last int64
+	err := s.write(t.Context(), func(tx *sql.Tx) (err error) {
+		for range many + 1 {
+			if last, err = insertEvent(tx, inventory.Event{At: night, Kind: inventory.EventDeviceNew}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CommitAlerts(t.Context(), alert.Batch{To: last}); err != nil {
+		t.Fatal(err)
+	}
+	before := s.commits.Load()
+	if n, err := s.DeleteEvents(t.Context(), night.Add(time.Hour)); err != nil || n != many {
+		t.Errorf("DeleteEvents = %d, %v, want %d", n, err, many)
+	}
+	if n := s.commits.Load() - before; n != 3 {
+		t.Errorf("it took %d writes, want 3 of %d rows at most", n, deleteAtOnce)
+	}
+}

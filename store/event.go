@@ -95,6 +95,22 @@ func (s *Store) NewestEvent(ctx context.Context) (time.Time, error) {
 	return fromMsOrNull(at), nil
 }
 
+// DeleteEvents removes events from before a time that every reader has worked on,
+// and returns how many they were. The newest stays: pages and alerts tell by its
+// id whether anything has happened.
+func (s *Store) DeleteEvents(ctx context.Context, before time.Time) (n int64, err error) {
+	const (
+		old = `
+SELECT id FROM event
+WHERE at < ?1 AND id <= (SELECT coalesce(min(last_id), 0) FROM event_cursor) AND id < (SELECT max(id) FROM event)`
+		del = `DELETE FROM event WHERE id IN (SELECT value FROM json_each(?1))`
+	)
+	if n, err = s.deleteRows(ctx, del, old, ms(before)); err != nil {
+		err = fmt.Errorf("delete old events: %w", err)
+	}
+	return n, err
+}
+
 // WaitEvents returns when there is an event after the one with the id after. It
 // ends with ctx, and with ErrClosed when the store is closed.
 func (s *Store) WaitEvents(ctx context.Context, after int64) error {

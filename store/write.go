@@ -3,11 +3,13 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -40,6 +42,38 @@ type request struct {
 // must close its rows, must not end tx, and must not compress, encrypt or wait.
 func (s *Store) write(ctx context.Context, do func(tx *sql.Tx) error) error {
 	return s.hand(&request{ctx: ctx, do: do, done: make(chan struct{})})
+}
+
+// deleteAtOnce is how many rows one write deletes: some milliseconds.
+const deleteAtOnce = 1000
+
+// deleteRows deletes the rows whose ids query finds, and returns how many they
+// were; del takes ids as a JSON array. Each part is a write of its own, so that
+// others come in between. A row must not begin to be needed after it was found.
+func (s *Store) deleteRows(ctx context.Context, del, query string, args ...any) (n int64, err error) {
+	var ids []int64
+	err = s.view(ctx, func(tx *sql.Tx) (err error) {
+		ids, err = idsOf(tx, query, args...)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for part := range slices.Chunk(ids, deleteAtOnce) {
+		list, err := json.Marshal(part)
+		if err != nil {
+			return n, err
+		}
+		err = s.write(ctx, func(tx *sql.Tx) error {
+			_, err := tx.Exec(del, string(list))
+			return err
+		})
+		if err != nil {
+			return n, err
+		}
+		n += int64(len(part))
+	}
+	return n, nil
 }
 
 // alone runs do on the writing connection outside any transaction, for what

@@ -363,11 +363,22 @@ func (a *App) housekeeping(ctx context.Context, step func(string)) (string, erro
 	if err := a.store.PruneInventory(ctx, now.Add(-keep.Events), now.Add(-keep.Runs)); err != nil {
 		return "", err
 	}
+	step("alerts")
+	alerts, err := a.store.DeleteAlerts(ctx, now.Add(-keep.Events))
+	if err != nil {
+		return "", err
+	}
+	step("events")
+	events, err := a.store.DeleteEvents(ctx, now.Add(-keep.Events))
+	if err != nil {
+		return "", err
+	}
 	// What better rules know to be secret must not stay in clear in old texts.
 	step("rules")
 	derived, err := a.backups.Rederive(ctx)
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d versions approved by age; %d runs and %d captures let go; %d versions redacted by newer rules", approved, runs, captures, derived), nil
+	return fmt.Sprintf("%d versions approved by age; %d runs, %d captures, %d alerts and %d events let go; %d versions redacted by newer rules",
+		approved, runs, captures, alerts, events, derived), nil
 }

@@ -47,7 +47,7 @@ func DefaultSchedules() Schedules {
 // Retention is how long the past is kept. Versions are kept for ever.
 type Retention struct {
 	Runs   time.Duration // runs, tasks and captures
-	Events time.Duration // events and intervals of states
+	Events time.Duration // events, alerts that are over and intervals of states
 }
 
 // The kinds of receivers.
