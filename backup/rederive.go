@@ -35,10 +35,11 @@ func (b *Backups) Rederive(ctx context.Context) (int, error) {
 			return n, errors.Join(failures...)
 		}
 	}
+	// Also where there was nothing: it may be owed since a night that was cut short.
+	if err := b.store.Rewrite(ctx); err != nil {
+		failures = append(failures, fmt.Errorf("free the file of old texts: %w", err))
+	}
 	if n > 0 {
-		if err := b.store.Rewrite(ctx); err != nil {
-			failures = append(failures, fmt.Errorf("free the file of old texts: %w", err))
-		}
 		b.o.Log.InfoContext(ctx, "redacted texts were derived under new rules", "versions", n)
 	}
 	return n, errors.Join(failures...)

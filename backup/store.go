@@ -46,7 +46,8 @@ type Store interface {
 	// PutDerived replaces the redacted texts of versions of a device, and notes
 	// their Derived and LastChange.
 	PutDerived(ctx context.Context, deviceID int64, versions []VersionTexts) error
-	// Rewrite frees the file of what was removed from it.
+	// Rewrite frees the file of what PutDerived and PurgeVersion removed from it, also
+	// where the process that removed it ended before; it costs nothing where that is done.
 	Rewrite(ctx context.Context) error
 	// AuditRawRead writes down who read a raw text, and returns when that is on disk.
 	AuditRawRead(ctx context.Context, at time.Time, who, device, detail string) error

@@ -409,6 +409,46 @@ func TestBetterRulesHideWhatOlderOnesStoredInTheClear(t *testing.T) {
 	h.sound()
 }
 
+// endsBeforeRewrite is the store of a process that ends when old texts are gone
+// from the tables, and not yet from the file.
+type endsBeforeRewrite struct{ backup.Store }
+
+func (endsBeforeRewrite) Rewrite(context.Context) error { return errTold }
+
+func TestOldTextsLeaveTheFileThoughANightWasCutShort(t *testing.T) {
+	h := newHouse(t, "r1")
+	for i := range 4 {
+		lines := []string{"community public"}
+		for j := range 500 { // nothing that packs: some pages each
+			lines = append(lines, fmt.Sprintf("key %x", sha256.Sum256(fmt.Appendf(nil, "%d %d", i, j))))
+		}
+		h.want(backup.Stored, i+1, config(lines...))
+	}
+	h.rules.revision, h.rules.secrets = "2", []string{"password", "community"}
+	cut := backup.New(endsBeforeRewrite{h.store}, h.store.RedactionKey(), backup.Options{Log: h.logger()})
+	cut.UseRules(func(string) (backup.Rules, bool) { return h.rules, true })
+	if _, err := cut.Rederive(t.Context()); !errors.Is(err, errTold) {
+		t.Fatalf("the night that is cut short: %v", err)
+	}
+	if h.count("PRAGMA freelist_count") == 0 {
+		t.Fatal("old texts left no free pages; the test needs more of them")
+	}
+	if n, err := h.backups.Rederive(t.Context()); err != nil || n != 0 {
+		t.Errorf("the next night: %d versions, %v, want none", n, err)
+	}
+	if n := h.count("PRAGMA freelist_count"); n != 0 {
+		t.Errorf("the file has %d free pages with old texts", n)
+	}
+	rewritten := h.count("PRAGMA schema_version") // VACUUM counts it up
+	if _, err := h.backups.Rederive(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if h.count("PRAGMA schema_version") != rewritten {
+		t.Error("the file is rewritten each night")
+	}
+	h.sound()
+}
+
 // logOf is what config log tells of the first device.
 func (h *house) logOf() string {
 	h.t.Helper()

@@ -156,16 +156,32 @@ func (p *purge) apply(tx *sql.Tx, who string, at time.Time) error {
 	return p.drop(tx)
 }
 
-// rewrite copies the database over itself without free pages, and cuts the
-// write-ahead log.
+// rewrite copies the database over itself without free pages, cuts the write-ahead
+// log, and is owed no more.
 func (s *Store) rewrite(ctx context.Context) error {
-	err := s.alone(ctx, func(ctx context.Context, db *sql.DB) error {
+	const paid = `DELETE FROM meta WHERE name = +?1 AND value = +?2`
+	mark, err := s.owed(ctx) // before: what is removed meanwhile wants a rewrite of its own
+	if err != nil {
+		return err
+	}
+	err = s.alone(ctx, func(ctx context.Context, db *sql.DB) error {
 		_, err := db.ExecContext(ctx, "VACUUM")
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	if err := s.cutLog(ctx); err != nil {
+		return err
+	}
+	return s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec(paid, rewriteOwed, mark)
+		return err
+	})
+}
+
+// cutLog folds the write-ahead log back and cuts it to nothing.
+func (s *Store) cutLog(ctx context.Context) error {
 	retry := time.NewTicker(100 * time.Millisecond)
 	defer retry.Stop()
 	for range 100 { // a reader that is under way keeps the log

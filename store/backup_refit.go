@@ -140,7 +140,32 @@ func (f *refit) drop(tx *sql.Tx) error {
 			return fmt.Errorf("%d texts that were to go are needed by others", left)
 		}
 	}
-	return sweepTexts(tx, f.device)
+	if err := sweepTexts(tx, f.device); err != nil {
+		return err
+	}
+	return oweRewrite(tx)
+}
+
+// rewriteOwed is the row of meta that says that free pages may hold what was
+// removed: rows are deleted first, and a process may end before the file is
+// rewritten. Its value is another one each time.
+const rewriteOwed = "rewrite_owed"
+
+func oweRewrite(tx *sql.Tx) error {
+	const upsert = `
+INSERT INTO meta (name, value) VALUES (?1, hex(randomblob(8)))
+ON CONFLICT (name) DO UPDATE SET value = excluded.value`
+	_, err := tx.Exec(upsert, rewriteOwed)
+	return err
+}
+
+// owed is the value of rewriteOwed, empty where no rewrite is owed.
+func (s *Store) owed(ctx context.Context) (mark string, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = +?1", rewriteOwed).Scan(&mark)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return mark, damaged(err)
 }
 
 // Derivations implements backup.Store.
@@ -282,4 +307,9 @@ func (s *Store) planDerived(tx *sql.Tx, f *refit, versions []backup.VersionTexts
 }
 
 // Rewrite implements backup.Store.
-func (s *Store) Rewrite(ctx context.Context) error { return s.rewrite(ctx) }
+func (s *Store) Rewrite(ctx context.Context) error {
+	if mark, err := s.owed(ctx); err != nil || mark == "" {
+		return err
+	}
+	return s.rewrite(ctx)
+}
