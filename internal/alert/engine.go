@@ -18,7 +18,7 @@ import (
 type Options struct {
 	Log  *slog.Logger     // nil: slog.Default
 	Now  func() time.Time // nil: time.Now
-	Zone *time.Location   // of times in messages and of DigestAt; nil: UTC
+	Zone *time.Location   // of times in messages and of DigestAt, until SetZone; nil: UTC
 
 	// Devices lists all devices as they are now: sites, platforms, who is managed,
 	// how many answer.
@@ -96,6 +96,7 @@ type Alerts struct {
 	routes    []Route
 	receivers []Receiver
 	windows   []Window
+	zone      *time.Location
 	looked    time.Time // when housekeep was last
 
 	waking sync.Mutex // guards what follows
@@ -106,6 +107,7 @@ type Alerts struct {
 // New makes Alerts. Nothing is told before Set has said to whom.
 func New(store Store, o Options) *Alerts {
 	a := &Alerts{store: store, o: o.withDefaults()}
+	a.zone = a.o.Zone
 	a.outbox = newOutbox(a)
 	return a
 }
@@ -122,6 +124,15 @@ func (a *Alerts) Set(routes []Route, receivers []Receiver) error {
 	a.outbox.set(receivers)
 	a.poke()
 	return nil
+}
+
+// SetZone says where times in messages and the digest's hour are of, at the start
+// and at every reload.
+func (a *Alerts) SetZone(zone *time.Location) {
+	a.mu.Lock()
+	a.zone = zone
+	a.mu.Unlock()
+	a.poke()
 }
 
 // Run works on events and delivers messages until ctx ends, and returns when
@@ -217,7 +228,7 @@ func (a *Alerts) Step(ctx context.Context) (at int64, next time.Time, err error)
 }
 
 func (a *Alerts) policy() *policy {
-	return &policy{routes: a.routes, company: a.o.Company, zone: a.o.Zone}
+	return &policy{routes: a.routes, company: a.o.Company, zone: a.zone}
 }
 
 // work turns one batch of events into alerts. at is set to the cursor.

@@ -338,6 +338,27 @@ func TestDigestTellsOnceADayWhatWasNotWorthANote(t *testing.T) {
 	})
 }
 
+func TestDigestFollowsAChangedTimeZone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // begins at midnight UTC
+		mail := &inbox{name: "mail"}
+		h := newHouse(t, 10, Options{})
+		h.run([]Route{{Kinds: []Kind{Changed}, To: []string{"mail"}, Digest: true}}, mail)
+		for n, zone := range []*time.Location{time.UTC, time.FixedZone("UTC+2", 2*60*60), time.FixedZone("UTC-3", -3*60*60)} {
+			h.alerts.SetZone(zone)
+			h.on(n+1, inventory.EventDrift, backup.Drift{Kind: backup.DriftChanged, Group: fmt.Sprint(n)})
+			after(24 * time.Hour)
+		}
+		h.end()
+		var got []string
+		for _, at := range mail.at {
+			got = append(got, at.UTC().Format("02 15:04"))
+		}
+		if want := "01 08:00, 02 06:00, 03 11:00"; strings.Join(got, ", ") != want {
+			t.Errorf("digests came at %s UTC, want %s", strings.Join(got, ", "), want)
+		}
+	})
+}
+
 func TestUnsavedIsReadAgainBeforeItIsTold(t *testing.T) {
 	for name, saved := range map[string]bool{"saved meanwhile": true, "still unsaved": false} {
 		t.Run(name, func(t *testing.T) {

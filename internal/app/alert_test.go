@@ -149,3 +149,26 @@ func TestSecretOfAReceiverMayComeLater(t *testing.T) {
 		t.Errorf("posted %d and %d, want one each: a changed secret holds at once", len(server.to("/one")), len(server.to("/two")))
 	}
 }
+
+// TestReloadMovesTheTimesOfAlerts: what a changed timezone moves for schedules it
+// moves for messages and the digest as well.
+func TestReloadMovesTheTimesOfAlerts(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, lab.Options{Devices: []lab.Device{{Name: "sw1", Platform: lab.IOSXE}}}, "timezone: UTC")
+	text, err := os.ReadFile(h.app.o.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(h.app.o.Config, []byte(strings.Replace(string(text), "timezone: UTC", "timezone: Asia/Tokyo", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.app.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.discover()
+	for _, al := range h.firing(alert.NewDevice) {
+		if !strings.Contains(al.Message, " JST") {
+			t.Errorf("the alert says %q, want its time in the zone of the reload", al.Message)
+		}
+	}
+}

@@ -218,6 +218,7 @@ func (a *App) configureAlerts(ctx context.Context, set *settings.Settings) error
 		return &api.Error{Message: err.Error(), Exit: 2}
 	}
 	a.alerts.SetWindows(windows(set))
+	a.alerts.SetZone(set.Timezone)
 	return nil
 }
 
