@@ -316,6 +316,60 @@ func TestReplacedDeviceKeepsItsHistoryAndAsks(t *testing.T) {
 	}
 }
 
+// Nobody asks a device that is not managed whether it is up again: an alert about
+// one that was down would fire for ever.
+func TestDeviceThatIsManagedNoMoreIsAtRest(t *testing.T) {
+	card, yes, no := "apc_nmc", true, false
+	set := func(c Change) func(*search) error {
+		return func(s *search) error {
+			_, err := NewDevices(s.a.o, s.a).Set(s.t.Context(), "r1", c, "ops")
+			return err
+		}
+	}
+	rested := []EventKind{EventDeviceNew, EventDeviceRemoved}
+	tests := map[string]struct {
+		happens func(s *search) error
+		state   State
+		events  []EventKind
+	}{
+		"a person says so":                         {set(Change{Managed: &no}), StateUnknown, rested},
+		"a person names a platform without a text": {set(Change{Platform: &card}), StateUnknown, rested},
+		"named, and to be managed all the same":    {set(Change{Platform: &card, Managed: &yes}), StateDown, rested[:1]},
+		"it is recognised as one": {func(s *search) error {
+			s.agents[at1] = agentOf(card, "r1", "SER00001")
+			s.discover(false)
+			return nil
+		}, StateUnknown, rested},
+		"it is seen again": {func(s *search) error { s.discover(false); return nil }, StateDown, rested[:1]},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newSearch(t)
+			s.credential("noc", "x")
+			s.agents[at1] = agentOf("cisco_iosxe", "r1", "SER00001")
+			s.discover(false)
+			d, err := NewDevices(s.a.o, s.a).Show(t.Context(), "r1")
+			if err != nil || !d.Managed {
+				t.Fatalf("device %+v, %v, want it managed", d, err)
+			}
+			s.m.devices[d.ID].State = StateDown
+			s.m.reach[d.ID] = Reach{LostSince: noon, SNMPLostSince: noon}
+			if err := tt.happens(s); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.stored(d).State; got != tt.state {
+				t.Errorf("it is %s, want %s", got, tt.state)
+			}
+			if lost := !s.m.reach[d.ID].LostSince.IsZero(); lost != (tt.state == StateDown) {
+				t.Errorf("it is remembered as lost: %t", lost)
+			}
+			if diff := cmp.Diff(tt.events, s.m.kinds()); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestPersonsDecisionsOutliveDiscovery(t *testing.T) {
 	s := newSearch(t)
 	s.credential("noc", "x")

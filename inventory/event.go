@@ -13,7 +13,7 @@ const (
 	EventDeviceNew         EventKind = "device-new"          // nil
 	EventDeviceMerged      EventKind = "device-merged"       // {"into": NAME}
 	EventDeviceReplaced    EventKind = "device-replaced"     // {"old_serial", "new_serial"}
-	EventDeviceRemoved     EventKind = "device-removed"      // retired, deleted or disabled: its alerts end
+	EventDeviceRemoved     EventKind = "device-removed"      // retired, deleted, disabled or not managed any more: its alerts end
 	EventIdentityClash     EventKind = "identity-clash"      // {"identifier", "devices"}
 	EventState             EventKind = "state"               // StateChange
 	EventHostKeyChanged    EventKind = "host-key-changed"    // {"pinned": [fingerprint], "shown": fingerprint}

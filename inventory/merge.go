@@ -66,6 +66,11 @@ func settle(tx Tx, s sighting, o Observation, p profile) (Device, decision, erro
 			return Device{}, d, err
 		}
 	}
+	if before.Device.Managed && !dev.Managed { // its new platform has nothing to back up
+		if err := rest(tx, &dev, s.at, notManaged); err != nil {
+			return Device{}, d, err
+		}
+	}
 	for _, id := range d.join {
 		if err := join(tx, byID[id].Device, dev, s.at); err != nil {
 			return Device{}, d, err

@@ -62,6 +62,7 @@ func value(s *string) string {
 func (d *Devices) apply(tx Tx, dev *Device, c Change, n Network, addr netip.Addr, port uint16) (string, error) {
 	var done []string
 	note := func(field, format string, a ...any) { done = append(done, field+"="+fmt.Sprintf(format, a...)) }
+	managed, disabled := dev.Managed, dev.Disabled
 	if c.Name != nil {
 		name := cleanName(*c.Name)
 		if name != *c.Name || name == "" {
@@ -124,22 +125,22 @@ func (d *Devices) apply(tx Tx, dev *Device, c Change, n Network, addr netip.Addr
 		note("timeout", "%s", *c.Timeout)
 	}
 	if c.Managed != nil {
-		if dev.Managed && !*c.Managed {
-			if err := d.rest(tx, dev, "not managed any more"); err != nil {
-				return "", err
-			}
-		}
 		dev.Managed, dev.ManagedGiven = *c.Managed, true
 		note("managed", "%t", *c.Managed)
 	}
 	if c.Disabled != nil {
-		if *c.Disabled && !dev.Disabled {
-			if err := d.rest(tx, dev, "disabled"); err != nil {
-				return "", err
-			}
-		}
 		dev.Disabled = *c.Disabled
 		note("disabled", "%t", *c.Disabled)
+	}
+	if managed && !dev.Managed {
+		if err := rest(tx, dev, d.o.Now(), notManaged); err != nil {
+			return "", err
+		}
+	}
+	if dev.Disabled && !disabled {
+		if err := rest(tx, dev, d.o.Now(), "disabled"); err != nil {
+			return "", err
+		}
 	}
 	return strings.Join(done, " "), nil
 }
@@ -177,10 +178,13 @@ func (d *Devices) change(ctx context.Context, key, by, action string, f func(tx 
 	return d.reviewed(ctx, dev.ID)
 }
 
+// notManaged is why a device rests that a person, or a platform without anything to
+// back up, has taken out.
+const notManaged = "not managed any more"
+
 // rest ends that a device is watched: its alerts end, and its state is not known
 // until it is asked again.
-func (d *Devices) rest(tx Tx, dev *Device, why string) error {
-	at := d.o.Now()
+func rest(tx Tx, dev *Device, at time.Time, why string) error {
 	if err := emit(tx, at, EventDeviceRemoved, *dev, "", map[string]string{"why": why}); err != nil {
 		return err
 	}
@@ -207,7 +211,7 @@ func (d *Devices) Retire(ctx context.Context, key, by string) (Device, error) {
 			return "it was retired already", nil
 		}
 		dev.Retired = true
-		return "", d.rest(tx, dev, "retired")
+		return "", rest(tx, dev, d.o.Now(), "retired")
 	})
 }
 
