@@ -95,6 +95,9 @@ func (g *gate) passed(number int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if number < g.refused {
+		if !g.proved && !g.stopped { // but it worked between two rejections: they are not two in a row
+			g.rejected = nil
+		}
 		return
 	}
 	g.streak = 0
@@ -118,6 +121,7 @@ type said struct {
 	workedBefore bool // the device let this credential in before
 	own          bool // a rejection may well be the device's own matter: another credential may be meant for it
 	in           bool // gate.passed was told of it: the session behind it took its time, and others may have been rejected meanwhile
+	alone        bool // all others wait for it
 }
 
 // judge takes what a login said, before it is stored. stop is true where the
@@ -146,6 +150,9 @@ func (g *gate) judge(s said) (stop, release bool) {
 			if g.streak < streakMax {
 				return false, false
 			}
+		}
+		if !g.proved && g.streak >= streakMax && !s.workedBefore && !s.alone {
+			return false, false // one more of those that gave rise to the doubt: the login that is alone decides
 		}
 		g.proved = false
 		g.refused = max(g.refused, s.number)

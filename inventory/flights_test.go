@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -170,4 +171,127 @@ func TestALoginFromBeforeDoesNotProveThePassword(t *testing.T) {
 	if !g.asks() {
 		t.Error("a login from before the rejections ended the doubt")
 	}
+}
+
+// A slow login that is let in between two rejections shows that these are the two
+// devices' own matter.
+func TestALoginBetweenTwoRejectionsKeepsTheCredential(t *testing.T) {
+	g := &gate{wake: make(chan struct{})}
+	g.judge(said{verdict: rejected, device: 2, number: 2, alone: true}) // login 1 was silent too long to be waited for
+	g.passed(1)
+	if stop, _ := g.judge(said{verdict: rejected, device: 3, number: 3, alone: true}); stop {
+		t.Error("the credential is stopped, and a device accepted it between the two rejections")
+	}
+}
+
+// Of new devices in a row that reject a credential some more are out when it comes
+// into doubt: the login that goes out alone then decides, not they.
+func TestNewDevicesInARowDoNotStopTheCredential(t *testing.T) {
+	g := &gate{wake: make(chan struct{})}
+	g.passed(1)
+	for n := range streakMax + flightsPerCredential - 1 {
+		if stop, _ := g.judge(said{verdict: rejected, device: int64(10 + n), number: 2 + n}); stop {
+			t.Fatalf("stopped by rejection %d of a new device, before the login that is to decide went out", n+1)
+		}
+	}
+	if !g.asks() {
+		t.Error("the credential is not in doubt")
+	}
+	if stop, _ := g.judge(said{verdict: rejected, device: 99, number: 99, alone: true}); !stop {
+		t.Error("the login that was to decide was rejected, and the credential is not stopped")
+	}
+}
+
+// delayed makes a device take its time for the verdict.
+func (b *bench) delayed(took func(device string) time.Duration) {
+	b.a.open = func(ctx context.Context, tg collector.Target, d cli.Dialogue, o cli.Options) (opened, error) {
+		if err := o.MayLogIn(ctx); err != nil {
+			return opened{}, err
+		}
+		time.Sleep(took(tg.Device))
+		o.MayLogIn = nil
+		s, err := b.open(ctx, tg, d, o)
+		if err == nil {
+			o.Progress(collector.StepPrompt, "")
+		}
+		return s, err
+	}
+}
+
+// A new site of eight devices with an account of their own does not cost all others
+// the night, also where they reject faster than the others accept.
+func TestANewSiteDoesNotStopTheCredentialOfAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.credential("noc", "right")
+		ofSite := func(device string) bool { return strings.HasPrefix(device, "new") }
+		b.accepts = func(device string, _ collector.Credential) bool { return !ofSite(device) }
+		b.delayed(func(device string) time.Duration {
+			if ofSite(device) {
+				return 300 * time.Millisecond
+			}
+			return 800 * time.Millisecond
+		})
+		works := func(d *Device) { d.SSHCredential, d.SSHMethod = "noc", "password" }
+		var all []Device
+		for i := range 128 {
+			if 20 <= i && i < 28 {
+				all = append(all, b.device(fmt.Sprint("new", i), nil))
+			} else {
+				all = append(all, b.device(fmt.Sprint("sw", i), works))
+			}
+		}
+		run, slots := b.a.Begin(), make(chan bool, 20)
+		var mu sync.Mutex
+		var group sync.WaitGroup
+		good := 0
+		for _, d := range all {
+			slots <- true
+			group.Go(func() {
+				err := b.try(run, d)
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					good++
+				}
+				<-slots
+			})
+			time.Sleep(time.Millisecond) // in order
+		}
+		group.Wait()
+		if good != 120 {
+			t.Errorf("%d devices let muster in, want 120", good)
+		}
+	})
+}
+
+// A password that changes after a first doubt about it was over touches as few devices
+// as one that changes without: who waited looks again.
+func TestASecondDoubtHoldsBackAsTheFirstDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.credential("noc", "right")
+		changed := time.Now().Add(4500 * time.Millisecond)
+		b.accepts = func(device string, _ collector.Credential) bool {
+			return time.Now().Before(changed) && device != "d1"
+		}
+		b.delayed(func(string) time.Duration { return 900 * time.Millisecond })
+		works := func(d *Device) { d.SSHCredential, d.SSHMethod = "noc", "password" }
+		run := b.a.Begin()
+		if err := b.try(run, b.device("d0", works)); err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		for i := range 40 {
+			d := b.device(fmt.Sprint("d", i+1), works)
+			group.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond) // in order
+				_ = b.try(run, d)
+			})
+		}
+		group.Wait()
+		if n := len(b.rejected); n < 3 || n > 1+2+flightsPerCredential {
+			t.Errorf("%d devices rejected the password, want d1 and at most %d more", n, 2+flightsPerCredential)
+		}
+	})
 }

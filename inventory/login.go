@@ -141,16 +141,16 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 	}
 
 	l.mayLogIn = func(ctx context.Context) (err error) {
-		if l.out, err = l.a.flights.start(ctx, c.Name); err != nil || alone != nil || !g.asks() && !g.isStopped() {
-			return err
+		for {
+			if l.out, err = l.a.flights.start(ctx, c.Name); err != nil || alone != nil || !g.asks() && !g.isStopped() {
+				return err
+			}
+			// It has come into doubt since this one was called.
+			l.out.end(false)
+			if alone, err = g.enter(ctx); err != nil {
+				return err
+			}
 		}
-		// It has come into doubt since this one was called.
-		l.out.end(false)
-		if alone, err = g.enter(ctx); err != nil {
-			return err
-		}
-		l.out, err = l.a.flights.start(ctx, c.Name)
-		return err
 	}
 	// A device that has let the login in goes on without the others waiting.
 	in := false
@@ -175,7 +175,7 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 			l.again = rej > 0
 		}
 	}
-	return l.conclude(ctx, g, c, s, rej, in, err)
+	return l.conclude(ctx, g, c, s, rej, in, alone != nil, err)
 }
 
 // reach makes sure that a device is there before all others may have to wait for
@@ -295,8 +295,8 @@ func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
 }
 
 // conclude stores what a login said, tells the gate, and makes the session.
-// in: the device took the login, whatever came after.
-func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, rej int, in bool, failed error) (*Session, error) {
+// in: the device took the login, whatever came after. alone: all others wait for it.
+func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, rej int, in, alone bool, failed error) (*Session, error) {
 	dev := l.st.dev
 	v, method := noVerdict, ""
 	switch {
@@ -307,7 +307,7 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 	case in, errors.Is(failed, collector.ErrEnableRejected):
 		v = accepted // the account works; its enable secret, or the shell, does not
 	}
-	stop, release := g.judge(said{v, dev.ID, l.out.order(), dev.SSHCredential == c.Name, l.more, in})
+	stop, release := g.judge(said{v, dev.ID, l.out.order(), dev.SSHCredential == c.Name, l.more, in, alone})
 	l.out.end(false)
 	// What the device saw is kept even where the run is being stopped.
 	store := context.WithoutCancel(ctx)
