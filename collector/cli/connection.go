@@ -41,16 +41,39 @@ type connection struct {
 type link struct {
 	net.Conn
 	broken  atomic.Bool
+	ended   atomic.Bool // broken, and the library knows: a channel that ends from now on was cut
+	closing chan struct{}
+	once    sync.Once
 	opening overheard
 }
+
+func newLink(c net.Conn) *link { return &link{Conn: c, closing: make(chan struct{})} }
+
+// lookBefore is how long the end of a connection is held back. What came before it
+// is looked at meanwhile: a channel that the device closed and one that ended with
+// its connection are the same to x/crypto.
+const lookBefore = 200 * time.Millisecond
 
 func (l *link) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
 	l.opening.note(b[:n])
 	if err != nil {
 		l.broken.Store(true)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			select {
+			case <-l.closing:
+			case <-time.After(lookBefore):
+			}
+		}
+		l.ended.Store(true)
 	}
 	return n, err
+}
+
+// Close ends the connection, and what Read holds back.
+func (l *link) Close() error {
+	l.once.Do(func() { close(l.closing) })
+	return l.Conn.Close()
 }
 
 // dial connects, checks the host key and logs in. ctx bounds that; who keeps the
@@ -96,7 +119,7 @@ func (c *connection) connect(ctx context.Context) error {
 	defer cancel()
 	nc, err := c.dialer()(dctx, c.t.Addr)
 	if err == nil {
-		c.nc = &link{Conn: nc}
+		c.nc = newLink(nc)
 		done(nil)
 		return nil
 	}

@@ -176,7 +176,11 @@ func (x *execution) run(ctx context.Context, reqs <-chan *ssh.Request, command s
 	out := Output{ExitStatus: -1}
 	status := make(chan exit, 1)
 	x.last = time.Now()
-	go func() { status <- exitOf(reqs) }()
+	go func() {
+		end := exitOf(reqs)
+		end.cut = x.c.nc.ended.Load()
+		status <- end
+	}()
 	watch := time.AfterFunc(x.c.lim.FirstByte, func() { x.c.kill(collector.ErrTimedOut) })
 	ok, err := x.ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
 	watch.Stop()
@@ -211,10 +215,10 @@ func (x *execution) run(ctx context.Context, reqs <-chan *ssh.Request, command s
 	}
 	out.Text = x.clean.all()
 	out.Stderr = x.stderr
-	if !end.told {
-		if why := x.c.stopped(ctx); why != nil {
-			return Output{ExitStatus: -1}, why
-		}
+	if why := x.c.stopped(ctx); why != nil {
+		return Output{ExitStatus: -1}, why
+	}
+	if !end.told || end.cut { // RFC 4254 §6.10 lets the status come before the rest of the text
 		do := "Read the device again: it ended the answer without saying that the command was done"
 		if end.signal != "" {
 			do = fmt.Sprintf("Look in the log of %s: the command was ended by signal %s", x.c.name(), collector.Escape(end.signal))
@@ -320,6 +324,7 @@ func (x *execution) await(ctx context.Context, read, ended <-chan struct{}) erro
 // exit is how a command ended.
 type exit struct {
 	told   bool
+	cut    bool // the channel ended with its connection
 	status uint32
 	signal string
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -93,11 +95,25 @@ func TestExec(t *testing.T) {
 	}
 }
 
+// resets makes the end of a connection a reset, as a device sends it that has not read
+// all that we sent.
+func resets(nc net.Conn) net.Conn {
+	_ = nc.(*net.TCPConn).SetLinger(0)
+	return nc
+}
+
 // Devices that end the connection with each request are asked on a new one, and
 // never with another method than the one that worked.
 func TestExecOnDevicesThatHangUpAfterEachRequest(t *testing.T) {
 	for name, d := range map[string]*device{
 		"the connection ends": {exec: func(tt *tty, command string) int {
+			tt.puts(command + "\n")
+			tt.end(0)
+			_ = tt.ch.Close()
+			_ = tt.conn.Close()
+			return -1
+		}},
+		"the connection is reset": {wrap: resets, exec: func(tt *tty, command string) int {
 			tt.puts(command + "\n")
 			tt.end(0)
 			_ = tt.ch.Close()
@@ -122,6 +138,40 @@ func TestExecOnDevicesThatHangUpAfterEachRequest(t *testing.T) {
 		if _, err := s.Run(context.Background(), "show run"); collector.KindOf(err) != collector.ErrNoPrompt {
 			t.Errorf("Run without a shell: %v", err)
 		}
+	}
+}
+
+// RFC 4254 lets the exit status come before the rest of the text: where the channel
+// then ends with its connection, or since our time is over, the text is half.
+func TestExecStatusBeforeTheTextProvesNothing(t *testing.T) {
+	t.Parallel()
+	for name, then := range map[string]func(tt *tty, socket *net.TCPConn){
+		"the connection ends":     func(tt *tty, _ *net.TCPConn) { _ = tt.conn.Close() },
+		"the connection is reset": func(_ *tty, socket *net.TCPConn) { _ = errors.Join(socket.SetLinger(0), socket.Close()) },
+		"silence":                 func(tt *tty, _ *net.TCPConn) { tt.freeze() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sockets := make(chan *net.TCPConn, 1)
+			d := (&device{
+				wrap: func(nc net.Conn) net.Conn { sockets <- nc.(*net.TCPConn); return nc },
+				exec: func(tt *tty, _ string) int {
+					tt.end(0)
+					tt.puts("hostname r1\ninterface eth")
+					time.Sleep(20 * time.Millisecond) // it is on its way
+					then(tt, <-sockets)
+					return -1
+				},
+			}).start(t)
+			target, dialogue := d.target(), plainDialogue()
+			target.Limits.Session = 4 * time.Second
+			dialogue.ExecOnly = true
+			s := mustOpen(t, target, dialogue, Options{})
+			out, err := s.Exec(context.Background(), "show run")
+			if err == nil || len(out.Text) > 0 {
+				t.Errorf("half a text is an answer: %q, status %d, %v", out.Text, out.ExitStatus, err)
+			}
+		})
 	}
 }
 
