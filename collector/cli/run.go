@@ -50,8 +50,9 @@ func (s *Session) Switch(ctx context.Context, command string) error {
 		return s.c.fail(collector.StepCommand, collector.ErrNoPrompt, nil, "Only a shell has contexts", nil)
 	}
 	return s.step(ctx, collector.StepPrompt, command, s.c.lim.Login, func(ctx context.Context) error {
-		s.con.drain()
-		s.atPrompt.Store(false)
+		if err := s.inStep(); err != nil {
+			return err
+		}
 		s.con.t.expect(func(line, _ []byte) bool { return s.looksLikePrompt(line) })
 		if err := s.con.send(command); err != nil {
 			return err
@@ -93,14 +94,10 @@ func (s *Session) ask(ctx context.Context, step collector.Step, command string) 
 	if strings.ContainsAny(command, "\r\n") {
 		return out, s.c.fail(step, collector.ErrCommandRejected, nil, "Send one line at a time: the command holds a line end", nil)
 	}
-	s.con.drain()
-	for line := range bytes.Lines(s.con.lines) {
-		if !s.ignorable(line) {
-			return out, s.outOfStep()
-		}
+	if err := s.inStep(); err != nil {
+		return out, err
 	}
 	a := &answer{s: s, command: command}
-	s.atPrompt.Store(false)
 	s.pages = 0
 	s.con.t.expect(func(line, lines []byte) bool {
 		return s.prompt.is(line) || s.pagerAt(line) != nil || len(line) == 0 && s.promptBefore(lines) >= 0
@@ -344,6 +341,19 @@ func (s *Session) promptBefore(lines []byte) int {
 		lines = lines[:at]
 	}
 	return -1
+}
+
+// inStep fails where the device has printed more since its prompt, and takes the
+// session off the prompt.
+func (s *Session) inStep() error {
+	s.con.drain()
+	s.atPrompt.Store(false)
+	for line := range bytes.Lines(s.con.lines) {
+		if !s.ignorable(line) {
+			return s.outOfStep()
+		}
+	}
+	return nil
 }
 
 // outOfStep is the failure of an answer that went on behind its prompt: the one

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"muster/collector"
 )
@@ -60,5 +61,39 @@ func TestSwitchLeadsIntoAContextAndBack(t *testing.T) {
 	shows("hostname fw1\nend\n")
 	if err := s.Switch(t.Context(), "changeto context slow"); collector.KindOf(err) != collector.ErrTimedOut && collector.KindOf(err) != collector.ErrNoPrompt {
 		t.Errorf("a context that does not answer: %v", err)
+	}
+}
+
+// A text that goes on behind a line that looks like its prompt is found out by what
+// comes next, be that a command or the way out of the context.
+func TestSwitchSeesThatTheAnswerBeforeWasCut(t *testing.T) {
+	t.Parallel()
+	const p = "fw1/dmz# "
+	for name, next := range map[string]func(*Session) error{
+		"a command": func(s *Session) error { _, err := s.Run(t.Context(), "show version"); return err },
+		"a switch":  func(s *Session) error { return s.Switch(t.Context(), "changeto system") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first := make(chan bool)
+			d := (&device{shell: func(tt *tty) {
+				raw(p, "show run\r\nhostname dmz\r\n"+p)(tt)
+				<-first
+				tt.puts("\r\naccess-list x deny any\r\nend\r\n" + p)
+				prompting("", map[string]string{})(tt)
+			}}).start(t)
+			dialogue := plainDialogue()
+			dialogue.Prompt = regexp.MustCompile(`^[\w.\-/]{1,63}# ?$`)
+			s := mustOpen(t, d.target(), dialogue, Options{})
+			if _, err := s.Run(t.Context(), "show run"); err != nil {
+				t.Fatal(err)
+			}
+			before := s.con.t.status().got
+			close(first)
+			for st := s.con.t.status(); st.got == before || st.pending; st = s.con.t.status() {
+				time.Sleep(time.Millisecond)
+			}
+			_ = wantError(t, next(s), collector.StepOutput, collector.ErrIncomplete)
+		})
 	}
 }
