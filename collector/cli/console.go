@@ -84,13 +84,16 @@ func (c *console) wait(ctx context.Context, p patience, judge func() verdict) (v
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		// First the time: who is held up between these lines waits longer, not less.
+		// A chunk that comes between them is not judged yet.
+		now, before := time.Now(), c.t.status().pending
 		c.drain()
 		st := c.t.status()
+		st.pending = st.pending || before
 		if st.tooLarge {
 			return unfinished, overLimit
 		}
 		v := judge()
-		now := time.Now()
 		var again time.Duration
 		switch {
 		case st.ended && !st.pending:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -255,6 +256,37 @@ func TestPromptBeforeTheEndOfAnAnswer(t *testing.T) {
 		out, err := runOnce(t, d, dialogue, "show run")
 		if want := "hostname r1\nr1# \nend\n"; err != nil || string(out.Text) != want {
 			t.Errorf("Run = %q, %v; want %q", out.Text, err, want)
+		}
+	})
+	t.Run("while we do not get the processor", func(t *testing.T) {
+		held := make(chan bool)
+		d := (&device{shell: stay(func(tt *tty) {
+			raw(p, "show run\r\nhostname r1\r\n"+p)(tt)
+			<-held
+			tt.puts("\r\nend\r\n" + p)
+		})}).start(t)
+		s := mustOpen(t, d.target(), plainDialogue(), Options{})
+		s.con.t.expect(func(line, _ []byte) bool { return s.prompt.is(line) })
+		if err := s.con.send("show run"); err != nil {
+			t.Fatal(err)
+		}
+		once := sync.OnceFunc(func() {
+			before := s.con.t.status().got
+			close(held)
+			for s.con.t.status().got == before {
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(2 * s.settle(atPrompt))
+		})
+		v, end := s.con.wait(t.Context(), patience{silence: 2 * time.Second, settle: s.settle}, func() verdict {
+			if s.con.lines == nil || !s.prompt.is(s.con.line) {
+				return unfinished
+			}
+			once()
+			return atPrompt
+		})
+		if want := p + "show run\nhostname r1\n" + p + "\nend\n"; v != atPrompt || end != found || string(s.con.lines) != want {
+			t.Errorf("%v, %v, %q; want %q", v, end, s.con.lines, want)
 		}
 	})
 	t.Run("later", func(t *testing.T) {
