@@ -52,12 +52,13 @@ func (c *connection) file(ch ssh.Channel, path string) ([]byte, error) {
 		return nil, c.fileError(path, err)
 	}
 	defer func() { _ = f.Close() }()
-	b := bounded{limit: c.lim.MaxBytes}
+	b, told := bounded{limit: c.lim.MaxBytes}, int64(0)
 	if st, err := f.Stat(); err == nil {
-		if st.Size() > b.limit {
+		told = st.Size()
+		if told < 0 || told > b.limit { // over 2^63 it is negative
 			return nil, c.tooLarge(path, nil)
 		}
-		b.Grow(int(st.Size()))
+		b.Grow(int(told))
 	}
 	// WriteTo keeps several requests in flight.
 	switch n, err := f.WriteTo(&b); {
@@ -65,6 +66,9 @@ func (c *connection) file(ch ssh.Channel, path string) ([]byte, error) {
 		return nil, c.tooLarge(path, err)
 	case err != nil:
 		return nil, c.fileError(path, err)
+	case n < told:
+		return nil, c.fail(collector.StepOutput, collector.ErrIncomplete, b.Bytes(),
+			fmt.Sprintf("Read the device again: its file %s has %d bytes and gave %d, as if it was being written", collector.Escape(path), told, n), nil)
 	default:
 		return b.Bytes()[:n], nil
 	}

@@ -120,6 +120,40 @@ func TestFileTooLargeIsRefused(t *testing.T) {
 	}
 }
 
+// told are files of which the server tells another size.
+type told struct {
+	served
+	size int64
+}
+
+func (f told) Filelist(*sftp.Request) (sftp.ListerAt, error) { return listed{f.size}, nil }
+
+func TestFileOfAnotherSizeThanTold(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		size int64
+		kind collector.Kind // empty: it is taken
+	}{
+		"shorter: it is being written": {1000, collector.ErrIncomplete},
+		"longer: it has grown":         {100, ""},
+		"none told, as of /proc":       {0, ""},
+		"over 2^63":                    {-1, collector.ErrTooLarge},
+	} {
+		text := bytes.Repeat([]byte("x"), 500)
+		f := told{served{"/f": text}, tt.size}
+		d := (&device{sftp: true, files: sftp.Handlers{FileGet: f, FileList: f}, shell: prompting("r1#", nil)}).start(t)
+		s := mustOpen(t, d.target(), plainDialogue(), Options{})
+		got, err := s.File(t.Context(), "/f")
+		t.Log(name)
+		switch {
+		case tt.kind != "":
+			_ = wantError(t, err, collector.StepOutput, tt.kind)
+		case err != nil || !bytes.Equal(got, text):
+			t.Errorf("%d bytes, %v; want 500", len(got), err)
+		}
+	}
+}
+
 func TestDeviceWithoutSFTP(t *testing.T) {
 	d := (&device{shell: prompting("r1#", nil)}).start(t)
 	s := mustOpen(t, d.target(), plainDialogue(), Options{})
