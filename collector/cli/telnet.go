@@ -314,6 +314,9 @@ func (l *telnetLogin) run() error {
 			l.raw = append(l.raw, buf[:n]...)
 			l.clean.feed(buf[:n])
 			if len(l.raw) > maxOpening {
+				if l.sent {
+					l.c.attempt(methodPassword, false) // no verdict came: it may have been a refusal
+				}
 				return l.c.fail(collector.StepLogin, collector.ErrTooLarge, l.seen(), tooLong(maxOpening), nil)
 			}
 		}

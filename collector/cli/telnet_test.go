@@ -225,6 +225,15 @@ func TestTelnetLoginFails(t *testing.T) {
 				}
 			}
 		}, nil, collector.ErrTooLarge, 0},
+		"endless after the password": {func(e *telnetEnd) {
+			e.puts("Password: ")
+			e.line(false)
+			for b := bytes.Repeat([]byte("banner\r\n"), 1000); ; {
+				if _, err := e.Write(b); err != nil {
+					return
+				}
+			}
+		}, nil, collector.ErrTooLarge, 1},
 		"no password": {func(*telnetEnd) { t.Error("connected") }, func(t *collector.Target) { t.Credential.Password = secret.Value{} }, collector.ErrNeedsCredential, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,6 +241,9 @@ func TestTelnetLoginFails(t *testing.T) {
 			target := telnetDevice(t, tt.talk)
 			if tt.change != nil {
 				tt.change(&target)
+			}
+			if tt.kind == collector.ErrTooLarge {
+				target.Limits.Login = time.Minute // to read as much takes its time on a busy machine
 			}
 			var rejected int
 			_, err := Open(context.Background(), target, plainDialogue(), Options{Attempt: func(_ string, ok bool) {
