@@ -83,6 +83,8 @@ func (c *console) wait(ctx context.Context, p patience, judge func() verdict) (v
 	start := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var due time.Time // when a verdict will have stood long enough; zero: none stands
+	stalled := false  // it was looked at far too late once
 	for {
 		// First the time: who is held up between these lines waits longer, not less.
 		// A chunk that comes between them is not judged yet.
@@ -100,10 +102,19 @@ func (c *console) wait(ctx context.Context, p patience, judge func() verdict) (v
 			// Also at a prompt: a line that only looks like one may have been cut there.
 			return unfinished, closedByDevice
 		case v != unfinished && !st.pending:
-			if again = p.settle(v) - now.Sub(st.last); again <= 0 {
+			settle := p.settle(v)
+			again = settle - now.Sub(st.last)
+			if again <= 0 && !due.IsZero() && !stalled && now.Sub(due) > settle {
+				// The whole process may have stood still, as a virtual machine does while it
+				// is moved: what came meanwhile waits in the kernel.
+				stalled, again = true, settle
+			}
+			if again <= 0 {
 				return v, found
 			}
+			due = now.Add(again)
 		default:
+			due = time.Time{}
 			if p.answers == nil || p.answers() {
 				again = p.silence - now.Sub(later(st.last, start))
 			} else {

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"muster/collector"
@@ -307,6 +309,55 @@ func TestPromptBeforeTheEndOfAnAnswer(t *testing.T) {
 		if _, again := s.Run(context.Background(), "show clock"); again == nil {
 			t.Error("a session out of step goes on")
 		}
+	})
+}
+
+// spoken is what a device says to a terminal, piece by piece.
+type spoken struct{ says chan string }
+
+func (w spoken) Read(b []byte) (int, error) {
+	s, open := <-w.says
+	if !open {
+		return 0, io.EOF
+	}
+	return copy(b, s), nil
+}
+
+func (w spoken) Write(b []byte) (int, error) { return len(b), nil }
+
+// Where the whole process stood still, what came meanwhile is seen a moment after its
+// timers: a prompt is looked at once more.
+func TestAPromptIsLookedAtAgainAfterAStandstill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const settle, standstill = 30 * time.Millisecond, time.Second
+		w := spoken{make(chan string)}
+		term := newTerminal(w, nil, 0, 1<<20)
+		ch, err := term.over()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &console{t: term, ch: ch, enter: "\n"}
+		term.expect(func(line, _ []byte) bool { return string(line) == "r1# " })
+		go func() {
+			w.says <- "hostname r1\nr1# "
+			time.Sleep(standstill + settle + 10*time.Millisecond)
+			w.says <- "\nend\nr1# "
+		}()
+		stands := sync.OnceFunc(func() { time.Sleep(standstill) })
+		v, end := c.wait(t.Context(), patience{silence: time.Minute, settle: func(verdict) time.Duration {
+			stands()
+			return settle
+		}}, func() verdict {
+			if string(c.line) == "r1# " {
+				return atPrompt
+			}
+			return unfinished
+		})
+		if want := "hostname r1\nr1# \nend\n"; v != atPrompt || end != found || string(c.lines) != want {
+			t.Errorf("%v, %v, %q; want %q", v, end, c.lines, want)
+		}
+		close(w.says)
+		_, _ = term.Close(), ch.Close()
 	})
 }
 
