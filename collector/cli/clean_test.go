@@ -159,8 +159,8 @@ func TestCleanerIsLinear(t *testing.T) {
 	for name, piece := range worst {
 		small := max(took(piece, 1<<20), time.Millisecond)
 		large := took(piece, 16<<20)
-		for range 2 { // the machine may have had something else to do
-			large = min(large, took(piece, 16<<20))
+		for try := 0; try < 20 && large > 80*small; try++ { // the machine may have had something else to do
+			large = took(piece, 16<<20)
 		}
 		if large > 80*small {
 			t.Errorf("%s: 1 MB took %v, 16 MB %v", name, small, large)

@@ -106,14 +106,14 @@ func resets(nc net.Conn) net.Conn {
 // never with another method than the one that worked.
 func TestExecOnDevicesThatHangUpAfterEachRequest(t *testing.T) {
 	for name, d := range map[string]*device{
-		"the connection ends": {exec: func(tt *tty, command string) int {
+		"the connection ends": {sessions: 1, once: true, exec: func(tt *tty, command string) int {
 			tt.puts(command + "\n")
 			tt.end(0)
 			_ = tt.ch.Close()
 			_ = tt.conn.Close()
 			return -1
 		}},
-		"the connection is reset": {wrap: resets, exec: func(tt *tty, command string) int {
+		"the connection is reset": {sessions: 1, once: true, wrap: resets, exec: func(tt *tty, command string) int {
 			tt.puts(command + "\n")
 			tt.end(0)
 			_ = tt.ch.Close()
