@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mattn/go-sqlite3"
+
 	"muster/internal/alert"
 )
 
@@ -157,12 +159,12 @@ func alertRows(alerts []*alert.Alert) ([]alertRow, error) {
 func putAlerts(tx *sql.Tx, alerts []*alert.Alert, rows []alertRow, ids []int64) error {
 	const (
 		insert = `
-INSERT INTO alert (kind, subject, state, opened_at, resolved_at, message, devices, acked_by, acked_at, ack_note, notify_at, detail)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
+INSERT INTO alert (kind, subject, state, opened_at, resolved_at, message, devices, acked_by, acked_at, ack_note, notify_at, detail, is_group)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
 		update = `
 UPDATE alert SET subject = ?2, state = ?3, resolved_at = ?5, message = ?6, devices = ?7, acked_by = ?8, acked_at = ?9, ack_note = ?10,
-    notify_at = ?11, detail = ?12, kind = ?1, opened_at = ?4
-WHERE id = +?13`
+    notify_at = ?11, detail = ?12, is_group = ?13, kind = ?1, opened_at = ?4
+WHERE id = +?14`
 		// Two alerts may exchange subjects; none has this one.
 		vacate = `UPDATE alert SET subject = 'moving ' || id WHERE id = +?1 AND state = 'firing'`
 	)
@@ -175,23 +177,31 @@ WHERE id = +?13`
 	}
 	for i, a := range alerts {
 		args := []any{a.Kind, a.Subject, a.State, ms(a.OpenedAt), msOrNull(a.ResolvedAt), a.Message, rows[i].devices,
-			a.AckedBy, msOrNull(a.AckedAt), a.AckNote, msOrNull(a.NotifyAt), rows[i].detail}
+			a.AckedBy, msOrNull(a.AckedAt), a.AckNote, msOrNull(a.NotifyAt), rows[i].detail, a.Group}
 		if a.ID != 0 {
 			ids[i] = a.ID
 			if _, err := tx.Exec(update, append(args, a.ID)...); err != nil {
-				return fmt.Errorf("store alert %d: %w", a.ID, err)
+				return unstorable(a, err)
 			}
 			continue
 		}
 		res, err := tx.Exec(insert, args...)
 		if err != nil {
-			return fmt.Errorf("store alert %s of %s: %w", a.Kind, a.Subject, err)
+			return unstorable(a, err)
 		}
 		if ids[i], err = res.LastInsertId(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// unstorable tells an alert that breaks a constraint from a store that is ill.
+func unstorable(a *alert.Alert, err error) error {
+	if e, ok := errors.AsType[sqlite3.Error](err); ok && e.Code == sqlite3.ErrConstraint {
+		return &alert.Unstorable{Alert: a, Cause: err}
+	}
+	return fmt.Errorf("store alert %s of %s: %w", a.Kind, a.Subject, err)
 }
 
 func putDelivery(tx *sql.Tx, d alert.Delivery) error {

@@ -5,11 +5,14 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"muster/internal/alert"
 	"muster/internal/secret"
@@ -116,5 +119,45 @@ func TestMessagesWrittenBeforeTheEndAreDeliveredByTheNextProcess(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A site, and a device elsewhere that is called like it, are down: their alerts
+// are two, and what happens afterwards is worked on.
+func TestSiteAndDeviceOfOneNameStopNoAlerts(t *testing.T) {
+	s := openNew(t)
+	a := alert.New(s, alert.Options{Log: slog.New(slog.DiscardHandler), Devices: s.Inventory().Devices})
+	down := func(d inventory.Device) {
+		t.Helper()
+		err := s.write(t.Context(), func(tx *sql.Tx) error {
+			_, err := insertEvent(tx, inventory.Event{At: night, Kind: inventory.EventState, DeviceID: d.ID, Device: d.Name, Data: json.RawMessage(`{"to":"down","message":"no answer"}`)})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var last inventory.Device
+	for _, d := range []inventory.Device{{Name: "a1", Site: "paris"}, {Name: "a2", Site: "paris"}, {Name: "a3", Site: "paris"}, {Name: "paris", Site: "lyon"}, {Name: "b1", Site: "lyon"}} {
+		d.Managed, d.State = true, inventory.StateUp
+		update(t, s, func(tx inventory.Tx) error { return tx.PutDevice(&d) })
+		if last = d; d.Name != "b1" {
+			down(d)
+		}
+	}
+	if at, _, err := a.Step(t.Context()); err != nil || at != 4 {
+		t.Errorf("Step = %d, %v, want the cursor at 4", at, err)
+	}
+	down(last)
+	if at, _, err := a.Step(t.Context()); err != nil || at != 5 {
+		t.Errorf("the next Step = %d, %v, want the cursor at 5", at, err)
+	}
+	got := []string{}
+	all, err := a.List(t.Context(), alert.Filter{State: alert.Firing})
+	for _, al := range all {
+		got = append(got, fmt.Sprintf("%s: %d", al.Subject, len(al.Devices)))
+	}
+	if d := cmp.Diff([]string{"b1: 1", "paris: 1", "paris: 3"}, got); d != "" || err != nil {
+		t.Errorf("alerts (-want +got):\n%s%v", d, err)
 	}
 }

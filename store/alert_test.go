@@ -4,7 +4,12 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -139,8 +144,14 @@ func TestOneAlertOfAKindAndSubjectFiresAtATime(t *testing.T) {
 	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{a, b}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{testAlert(alert.Changed, "one")}}); err == nil {
-		t.Error("a second firing alert of one kind and subject was stored")
+	again := testAlert(alert.Changed, "one")
+	err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{again}})
+	if no, ok := errors.AsType[*alert.Unstorable](err); !ok || no.Alert != again {
+		t.Errorf("a second firing alert of one kind and subject: %v, want that it can never be stored", err)
+	}
+	again.Group = true // a site that is called like the device
+	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{again}}); err != nil {
+		t.Errorf("a group called like a device: %v", err)
 	}
 	a.Subject, b.Subject = "two", "one" // both diffs went on: they exchange subjects
 	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{a, b}}); err != nil {
@@ -150,6 +161,47 @@ func TestOneAlertOfAKindAndSubjectFiresAtATime(t *testing.T) {
 	a.State, a.ResolvedAt = alert.Resolved, night
 	if err := s.CommitAlerts(t.Context(), alert.Batch{Alerts: []*alert.Alert{testAlert(alert.Changed, "two"), a}}); err != nil {
 		t.Errorf("subject taken over: %v", err)
+	}
+}
+
+// A group that an older muster stored is one for the index too, and fires on.
+func TestStoredGroupsAreGroupsAfterTheMigration(t *testing.T) {
+	older := fstest.MapFS{}
+	for n := 1; n <= 7; n++ {
+		names, err := fs.Glob(steps(), fmt.Sprintf("%05d_*.sql", n))
+		if err != nil || len(names) != 1 {
+			t.Fatalf("migration %d is %v (%v)", n, names, err)
+		}
+		text, err := fs.ReadFile(steps(), names[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		older[names[0]] = &fstest.MapFile{Data: text}
+	}
+	path := filepath.Join(t.TempDir(), dbName)
+	db, err := sql.Open("sqlite3", dsn(path, writerParams()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	log := slog.New(slog.DiscardHandler)
+	if err := migrate(t.Context(), db, path, older, log); err != nil {
+		t.Fatal(err)
+	}
+	const insert = `
+INSERT INTO alert (kind, subject, state, opened_at, message, devices, detail)
+VALUES ('unreachable', 'paris', 'firing', 1, '', '[]', '{"group":true}'), ('unreachable', 'd1', 'firing', 1, '', '[]', '{}')`
+	if _, err := db.ExecContext(t.Context(), insert); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate(t.Context(), db, path, steps(), log); err != nil {
+		t.Fatal(err)
+	}
+	var groups, others string
+	const query = `SELECT group_concat(subject) FILTER (WHERE is_group), group_concat(subject) FILTER (WHERE NOT is_group) FROM alert WHERE state = 'firing'`
+	if err := db.QueryRowContext(t.Context(), query).Scan(&groups, &others); err != nil || groups != "paris" || others != "d1" {
+		t.Errorf("groups are %q, others %q (%v), want paris and d1", groups, others, err)
 	}
 }
 

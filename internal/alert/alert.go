@@ -17,6 +17,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -173,6 +174,19 @@ type Filter struct {
 // ErrNoAlert says that there is no alert with an id.
 var ErrNoAlert = errors.New("there is no such alert. See: muster alert list")
 
+// Unstorable says that an alert of a batch breaks a rule of the store: another
+// attempt will not help.
+type Unstorable struct {
+	Alert *Alert
+	Cause error
+}
+
+func (e *Unstorable) Error() string {
+	return fmt.Sprintf("store alert %s of %s: %v", e.Alert.Kind, e.Alert.Subject, e.Cause)
+}
+
+func (e *Unstorable) Unwrap() error { return e.Cause }
+
 // CursorName is the reader under which the store keeps how far events are worked on.
 const CursorName = "alert"
 
@@ -200,7 +214,9 @@ type Store interface {
 	// OpenedSince counts the alerts of a kind and subject that were opened since a time.
 	OpenedSince(ctx context.Context, k Kind, subject string, since time.Time) (int, error)
 	// CommitAlerts stores a batch. Where the cursor is not at From it stores
-	// nothing and returns an error: somebody else has worked on the events.
+	// nothing and returns an error: somebody else has worked on the events. Two
+	// alerts that fire have not the same kind, subject and Group: a batch that
+	// would make it so is not stored either, and the error is an [Unstorable].
 	CommitAlerts(ctx context.Context, b Batch) error
 	// AlertMark returns a time that was kept in Batch.Marks; zero: never.
 	AlertMark(ctx context.Context, name string) (time.Time, error)

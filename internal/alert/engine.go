@@ -257,11 +257,26 @@ func (a *Alerts) work(ctx context.Context, at *int64) (n int, err error) {
 		}
 	}
 	to := events[len(events)-1].ID
-	if err := a.store.CommitAlerts(ctx, Batch{From: from, To: to, Alerts: x.settle()}); err != nil {
+	if err := a.commit(ctx, Batch{From: from, To: to, Alerts: x.settle()}); err != nil {
 		return 0, err
 	}
 	*at = to
 	return len(events), nil
+}
+
+// commit stores what a pass has made. An alert that can never be stored is left
+// out, loudly: the cursor would stand before its event for ever, and no alert
+// would be told any more.
+func (a *Alerts) commit(ctx context.Context, b Batch) error {
+	for {
+		err := a.store.CommitAlerts(ctx, b)
+		no, ok := errors.AsType[*Unstorable](err)
+		if !ok || !slices.Contains(b.Alerts, no.Alert) {
+			return err
+		}
+		a.o.Log.ErrorContext(ctx, "alert was left out, please report it", "task", "alert", "kind", string(no.Alert.Kind), "seen", no.Alert.Message, "err", err)
+		b.Alerts = slices.DeleteFunc(slices.Clone(b.Alerts), func(al *Alert) bool { return al == no.Alert })
+	}
 }
 
 // pass begins a pass over what is in the store now.
@@ -295,7 +310,7 @@ func (a *Alerts) change(ctx context.Context, changes ...change) error {
 		x.apply(c)
 	}
 	if alerts := x.settle(); len(alerts) > 0 {
-		return a.store.CommitAlerts(ctx, Batch{Alerts: alerts})
+		return a.commit(ctx, Batch{Alerts: alerts})
 	}
 	return nil
 }

@@ -560,6 +560,27 @@ func TestUnreadableEventStopsNothing(t *testing.T) {
 	})
 }
 
+// A cursor that stands before it for ever would be the end of all alerts.
+func TestAlertThatCannotBeStoredStopsNoOther(t *testing.T) {
+	var log strings.Builder
+	h := newHouse(t, 10, Options{})
+	h.alerts.o.Log = newTextLog(&log)
+	h.store.refuses = "d2"
+	for n := 1; n <= 3; n++ {
+		h.goes(inventory.StateDown, n)
+	}
+	at, _, err := h.alerts.Step(t.Context())
+	all, _ := h.alerts.List(t.Context(), Filter{})
+	if err != nil || at != 3 || len(all) != 2 || all[0].Subject != "d3" || all[1].Subject != "d1" {
+		t.Errorf("cursor at %d (%v), alerts = %+v, want those of d1 and d3", at, err, all)
+	}
+	for _, says := range []string{"level=ERROR", "kind=unreachable", "d2 does not answer"} {
+		if strings.Count(log.String(), says) != 1 {
+			t.Errorf("log %q does not say %s once", log.String(), says)
+		}
+	}
+}
+
 func TestDigestTimeIsThatOfTheWallClock(t *testing.T) {
 	zone, err := time.LoadLocation("Europe/Paris")
 	if err != nil {

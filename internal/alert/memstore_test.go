@@ -24,7 +24,8 @@ type memStore struct {
 	alerts    []Alert
 	outbox    []Delivery
 	marks     map[string]time.Time
-	loseSaves int // so many deliveries are made and not stored: killed in between
+	refuses   string // alerts of this subject are not stored; empty: all are
+	loseSaves int    // so many deliveries are made and not stored: killed in between
 }
 
 func newMemStore() *memStore {
@@ -125,6 +126,9 @@ func (s *memStore) OpenedSince(_ context.Context, k Kind, subject string, since 
 func (s *memStore) CommitAlerts(_ context.Context, b Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.storable(b.Alerts); err != nil {
+		return err
+	}
 	if b.To != 0 {
 		if s.cursor != b.From {
 			return errors.New("somebody else has worked on the events")
@@ -142,6 +146,29 @@ func (s *memStore) CommitAlerts(_ context.Context, b Batch) error {
 	s.outbox = append(s.outbox, b.Deliveries...)
 	for name, at := range b.Marks {
 		s.marks[name] = at
+	}
+	return nil
+}
+
+// storable holds a batch against what fires: of a kind, subject and group one.
+func (s *memStore) storable(batch []*Alert) error {
+	type key struct {
+		kind    Kind
+		subject string
+		group   bool
+	}
+	fires := map[key]bool{}
+	for _, a := range s.alerts {
+		if a.State == Firing && !slices.ContainsFunc(batch, func(b *Alert) bool { return b.ID == a.ID }) {
+			fires[key{a.Kind, a.Subject, a.Group}] = true
+		}
+	}
+	for _, a := range batch {
+		k := key{a.Kind, a.Subject, a.Group}
+		if a.State == Firing && (fires[k] || s.refuses != "" && a.Subject == s.refuses) {
+			return &Unstorable{a, errors.New("it fires already")}
+		}
+		fires[k] = fires[k] || a.State == Firing
 	}
 	return nil
 }

@@ -244,6 +244,7 @@ func bySubject(k Kind, ms []Member, subject func(Member) string) (cells []cell) 
 // bunch makes one alert of conditions with a common cause, where they are many
 // or where there is an alert of that cause already, and single ones of the rest.
 func (x *pass) bunch(k Kind, ms []Member, cause func(Member) string, many func([]Member) bool) (cells []cell) {
+	var single []Member // all of them together: two cells of one name cannot both be stored
 	for _, c := range bySubject(k, ms, cause) {
 		isGroup := slices.ContainsFunc(x.firing, func(a *Alert) bool { return a.Kind == k && a.Group && a.Subject == c.subject })
 		if c.subject != "" && (isGroup || many(c.members)) {
@@ -251,9 +252,9 @@ func (x *pass) bunch(k Kind, ms []Member, cause func(Member) string, many func([
 			cells = append(cells, c)
 			continue
 		}
-		cells = append(cells, bySubject(k, c.members, func(m Member) string { return m.Device })...)
+		single = append(single, c.members...)
 	}
-	return cells
+	return append(cells, bySubject(k, single, func(m Member) string { return m.Device })...)
 }
 
 // wentTogether reports whether groupFrom of the conditions began within a short time.
@@ -293,7 +294,8 @@ func (x *pass) reconcile(k Kind, cells []cell) {
 	}
 	alerts := make([]*Alert, len(cells))
 	for i, c := range cells {
-		alerts[i] = take(func(a *Alert) bool { return a.Kind == c.kind && a.Subject == c.subject })
+		// A site or a credential may be called like a device.
+		alerts[i] = take(func(a *Alert) bool { return a.Kind == c.kind && a.Subject == c.subject && a.Group == c.group })
 	}
 	for i, c := range cells {
 		if alerts[i] == nil {

@@ -66,7 +66,7 @@ func (s *scene) on(n int, kind inventory.EventKind, data any) inventory.Event {
 func (s *scene) goes(to inventory.State, ns ...int) (events []inventory.Event) {
 	for _, n := range ns {
 		s.devices[n-1].State = to
-		events = append(events, s.on(n, inventory.EventState, inventory.StateChange{To: to, Since: s.at, Site: "paris", Message: "no answer"}))
+		events = append(events, s.on(n, inventory.EventState, inventory.StateChange{To: to, Since: s.at, Site: s.devices[n-1].Site, Message: "no answer"}))
 	}
 	return events
 }
@@ -256,6 +256,41 @@ func TestOneCredentialThatManyRejectIsOneAlert(t *testing.T) {
 	s.later(time.Minute).told()
 	s.later(time.Hour).pass(s.good(1, 2, 3)...)
 	s.want("1 login-rejected [noc] d4 firing", "2 login-rejected [d2] d2 resolved ~", "3 login-rejected [d9] d9 firing")
+}
+
+func TestDeviceNamedLikeASiteOrACredentialHasItsOwnAlert(t *testing.T) {
+	rejects := func(s *scene, credential string, ns ...int) (events []inventory.Event) {
+		for _, n := range ns {
+			events = append(events, s.on(n, inventory.EventLoginRejected, map[string]string{"credential": credential}))
+		}
+		return events
+	}
+	tests := map[string]struct {
+		play func(s *scene)
+		want []string
+	}{
+		"site, device first": {func(s *scene) {
+			s.pass(s.goes(inventory.StateDown, 9)...)
+			s.pass(s.goes(inventory.StateDown, 1, 2, 3)...)
+			s.pass(s.goes(inventory.StateDown, 9, 4)...)
+		}, []string{"1 unreachable [paris] paris firing !30s", "2 unreachable [paris] d1,d2,d3,d4 firing !30s"}},
+		"site, all at once": {func(s *scene) {
+			s.pass(s.goes(inventory.StateDown, 1, 2, 3, 9)...)
+			s.pass(s.goes(inventory.StateUp, 9)...)
+		}, []string{"1 unreachable [paris] d1,d2,d3 firing !30s", "2 unreachable [paris] paris resolved"}},
+		"credential": {func(s *scene) {
+			s.pass(append(rejects(s, "lab", 9), rejects(s, "paris", 1, 2, 3)...)...)
+			s.pass(rejects(s, "paris", 4)...)
+		}, []string{"1 login-rejected [paris] d1,d2,d3,d4 firing !30s", "2 login-rejected [paris] paris firing !30s"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, 10)
+			s.devices[8].Name, s.devices[8].Site = "paris", "lyon"
+			tt.play(s)
+			s.want(tt.want...)
+		})
+	}
 }
 
 func TestDeviceBehindADeadOneHasNoAlert(t *testing.T) {
