@@ -101,6 +101,9 @@ func (h *house) end() {
 	<-h.done
 }
 
+// restart makes what runs next another process, which remembers nothing.
+func (h *house) restart() { h.alerts = New(h.store, h.alerts.o) }
+
 func (h *house) on(n int, kind inventory.EventKind, data any) {
 	e := event(kind, data)
 	e.At, e.DeviceID, e.Device = time.Now(), int64(n), fmt.Sprintf("d%d", n)
@@ -194,12 +197,68 @@ func TestRepeatedDeliveryCarriesTheSameID(t *testing.T) {
 		h.on(1, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
 		synctest.Wait()
 		h.end() // delivered, and killed before that was stored
+		h.restart()
 		h.run(to("ops"), ops)
 		after(time.Minute)
 		h.end()
 		if len(ops.got) != 2 || ops.got[0].ID != ops.got[1].ID || ops.got[0].ID == "" {
 			t.Errorf("arrived %d times with ids %+v, want twice with one id", len(ops.got), ops.got)
 		}
+	})
+}
+
+// With a full disk nothing can be stored about a delivery for a long time.
+func TestDeliveryThatCannotBeStoredIsNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		ops := &inbox{name: "ops"}
+		h := newHouse(t, 10, Options{})
+		h.alerts.o.Log = newTextLog(&log)
+		h.run(to("ops"), ops)
+		h.store.mu.Lock()
+		h.store.loseSaves = 100
+		h.store.mu.Unlock()
+		for n := 1; n <= 2; n++ {
+			h.on(n, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+			after(time.Minute)
+		}
+		if got, want := ops.subjects(), "host-key-changed: d1; host-key-changed: d2"; got != want {
+			t.Errorf("while nothing is stored there arrived: %s, want %s", got, want)
+		}
+		if waiting, _ := h.store.Outbox(t.Context(), 10); len(waiting) != 2 {
+			t.Errorf("%d messages wait in the store, want both", len(waiting))
+		}
+		after(time.Hour)
+		if waiting, _ := h.store.Outbox(t.Context(), 10); len(waiting) != 0 || len(ops.got) != 2 {
+			t.Errorf("there is room again: %d messages wait, and %d arrived, want none and 2", len(waiting), len(ops.got))
+		}
+		h.end()
+		if n := strings.Count(log.String(), "delivery was not stored"); n != 2 {
+			t.Errorf("the log tells %d times that a delivery was not stored, want once for each", n)
+		}
+	})
+}
+
+// A failed attempt that cannot be stored is followed by the same pauses.
+func TestReceiverThatIsDownGetsItsPausesWhileNothingIsStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops := &inbox{name: "ops", down: true}
+		h := newHouse(t, 10, Options{})
+		h.run(to("ops"), ops)
+		h.store.mu.Lock()
+		h.store.loseSaves = 100
+		h.store.mu.Unlock()
+		h.on(1, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+		after(time.Hour)
+		if ops.seen > 20 || ops.seen < 5 {
+			t.Errorf("%d attempts within an hour, want backoff", ops.seen)
+		}
+		ops.set(false)
+		after(time.Hour)
+		if got, want := ops.subjects(), "host-key-changed: d1"; got != want {
+			t.Errorf("there arrived: %s, want %s", got, want)
+		}
+		h.end()
 	})
 }
 

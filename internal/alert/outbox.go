@@ -25,7 +25,15 @@ type outbox struct {
 	mu        sync.Mutex          // guards what follows
 	receivers map[string]Receiver // nil before the first set: nobody is gone yet
 	lines     map[string]*line
-	kick      chan struct{} // capacity 1
+	unsaved   map[string]unsaved // by the delivery's ID
+	kick      chan struct{}      // capacity 1
+}
+
+// unsaved is a message that is through, which the store has not taken yet. It is not
+// delivered again meanwhile: with a full disk that would be as fast as it is taken.
+type unsaved struct {
+	d     Delivery
+	again time.Time // when it is stored next
 }
 
 // line is how it stands with one receiver.
@@ -39,7 +47,7 @@ type line struct {
 }
 
 func newOutbox(a *Alerts) *outbox {
-	return &outbox{a: a, lines: map[string]*line{}, kick: make(chan struct{}, 1)}
+	return &outbox{a: a, lines: map[string]*line{}, unsaved: map[string]unsaved{}, kick: make(chan struct{}, 1)}
 }
 
 // set replaces the receivers. Their pauses end, since a new setting may have mended
@@ -118,13 +126,7 @@ func (o *outbox) round(ctx context.Context) (time.Duration, error) {
 		if l.busy {
 			continue // pokes when it is through
 		}
-		next := d.NextAt
-		if d.Attempts == 0 || next.Sub(now) > busyMax {
-			next = now // that is no pause: the clock was ahead when it was written
-		}
-		if l.notUntil.After(next) {
-			next = l.notUntil
-		}
+		next := o.nextAt(d, l, now)
 		if next.After(now) {
 			wait = min(wait, next.Sub(now))
 			continue
@@ -144,6 +146,25 @@ func (o *outbox) round(ctx context.Context) (time.Duration, error) {
 		})
 	}
 	return wait, nil
+}
+
+// nextAt is when there is something to do about a message. o.mu is held. A time
+// that is too far ahead is no pause: the clock was ahead when it was written.
+func (o *outbox) nextAt(d Delivery, l *line, now time.Time) time.Time {
+	if u, through := o.unsaved[d.ID]; through {
+		if u.again.Sub(now) > storeWait {
+			return now
+		}
+		return u.again
+	}
+	next := d.NextAt
+	if d.Attempts == 0 || next.Sub(now) > busyMax {
+		next = now
+	}
+	if l.notUntil.After(next) {
+		next = l.notUntil
+	}
+	return next
 }
 
 // firsts leaves of each receiver the first message about each alert, since a
@@ -180,8 +201,16 @@ func (o *outbox) serve(ctx context.Context, name string, r Receiver, ds []Delive
 	}
 }
 
-// one makes one attempt; false: the receiver gets a pause.
+// one makes one attempt, or stores that the message is through where that is still
+// to be done; false: the receiver gets a pause.
 func (o *outbox) one(ctx context.Context, name string, r Receiver, d Delivery) (went bool) {
+	o.mu.Lock()
+	u, through := o.unsaved[d.ID]
+	o.mu.Unlock()
+	if through {
+		o.save(ctx, u.d)
+		return true
+	}
 	var err error
 	if r == nil {
 		err = fmt.Errorf("there is no receiver %s any more", name)
@@ -202,16 +231,31 @@ func (o *outbox) one(ctx context.Context, name string, r Receiver, d Delivery) (
 	default:
 		d.NextAt, d.Error = now.Add(max(backoff(o.a.o.Backoff, d.Attempts), asked(err))), err.Error()
 	}
-	// Delivered but not stored means that it goes out again, with the same id.
-	if saveErr := o.a.store.SaveDelivery(context.WithoutCancel(ctx), d); saveErr != nil {
-		o.a.o.Log.ErrorContext(ctx, "delivery was not stored", "task", name, "err", saveErr)
-		o.account(ctx, name, nil, now)
-		return false
-	}
+	o.save(ctx, d)
 	if r != nil {
 		o.account(ctx, name, err, now)
 	}
 	return err == nil || r == nil
+}
+
+// save stores how an attempt went. That a message is through is kept in memory until
+// it can be stored; when the process ends before, it goes out again with the same id.
+// A failed attempt needs no memory: the receiver's pause keeps the next one off.
+func (o *outbox) save(ctx context.Context, d Delivery) {
+	err := o.a.store.SaveDelivery(context.WithoutCancel(ctx), d)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, known := o.unsaved[d.ID]
+	switch {
+	case err == nil:
+		delete(o.unsaved, d.ID)
+		return
+	case !d.DoneAt.IsZero():
+		o.unsaved[d.ID] = unsaved{d, o.a.o.Now().Add(storeWait)}
+	}
+	if !known { // a full disk must not fill the log as well
+		o.a.o.Log.ErrorContext(ctx, "delivery was not stored", "task", d.Receiver, "err", err)
+	}
 }
 
 // attempt hands one message over, within its time; a panic is the receiver's
