@@ -94,7 +94,7 @@ type Alerts struct {
 
 	mu        sync.Mutex // one step at a time; guards what follows
 	routes    []Route
-	receivers []Receiver
+	receivers []Receiver // nil before the first Set: nobody is gone yet
 	windows   []Window
 	zone      *time.Location
 	looked    time.Time // when housekeep was last
@@ -119,7 +119,8 @@ func (a *Alerts) Set(routes []Route, receivers []Receiver) error {
 		return errors.Join(faults...)
 	}
 	a.mu.Lock()
-	a.routes, a.receivers = slices.Clone(routes), slices.Clone(receivers)
+	a.routes, a.receivers = slices.Clone(routes), append([]Receiver{}, receivers...)
+	a.looked = time.Time{} // at once: an alert may be about a receiver that is gone
 	a.mu.Unlock()
 	a.outbox.set(receivers)
 	a.poke()
@@ -315,8 +316,8 @@ func (a *Alerts) change(ctx context.Context, changes ...change) error {
 	return nil
 }
 
-// timely works in what only time brings: backups that are overdue, and new
-// devices that are new no more.
+// timely works in what no event brings: backups that are overdue, new devices that
+// are new no more, and receivers that are gone from the settings.
 func (a *Alerts) timely(ctx context.Context, now time.Time) error {
 	alive, err := a.store.LiveAlerts(ctx)
 	if err != nil {
@@ -340,6 +341,8 @@ func (a *Alerts) timely(ctx context.Context, now time.Time) error {
 				changes = append(changes, change{moves, NewDevice, m})
 			case al.Kind == BackupOverdue && !slices.ContainsFunc(overdue, func(o Overdue) bool { return o.DeviceID == m.DeviceID }):
 				changes = append(changes, change{closes, BackupOverdue, m})
+			case al.Kind == ReceiverDown && a.receivers != nil && !slices.ContainsFunc(a.receivers, func(r Receiver) bool { return r.Name() == m.Subject }):
+				changes = append(changes, change{moves, ReceiverDown, m})
 			}
 		}
 	}

@@ -53,6 +53,9 @@ func (i *inbox) Deliver(ctx context.Context, m Message) error {
 
 func (i *inbox) set(down bool) { i.mu.Lock(); defer i.mu.Unlock(); i.down = down }
 
+// attempts counts what was handed over or refused.
+func (i *inbox) attempts() int { i.mu.Lock(); defer i.mu.Unlock(); return i.seen }
+
 // subjects lists what arrived.
 func (i *inbox) subjects() string {
 	i.mu.Lock()
@@ -293,6 +296,79 @@ func TestReceiverThatStaysDownIsAnAlertAndGetsEverythingLater(t *testing.T) {
 		}
 		h.end()
 	})
+}
+
+// The process after the one that told of the fault tries once more in vain before
+// the receiver takes messages again; then it is down another time.
+func TestReceiverThatIsBackSoonAfterARestartIsNoLongerDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops, mail := &inbox{name: "ops", down: true}, &inbox{name: "mail"}
+		h := newHouse(t, 10, Options{})
+		h.run(to("ops", "mail"), ops, mail)
+		h.on(1, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+		after(30 * time.Minute)
+		h.end()
+		h.restart()
+		before := ops.attempts()
+		h.run(to("ops", "mail"), ops, mail)
+		for ops.attempts() == before {
+			after(time.Second)
+		}
+		ops.set(false)
+		after(30 * time.Minute)
+		ops.set(true)
+		h.on(2, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+		after(30 * time.Minute)
+		want := "host-key-changed: d1; receiver-down: ops; resolved: receiver-down: ops; host-key-changed: d2; receiver-down: ops"
+		if got := mail.subjects(); got != want {
+			t.Errorf("the other receiver has %s, want %s", got, want)
+		}
+		h.end()
+	})
+}
+
+func TestReceiverThatIsGoneFromTheSettingsIsNoLongerDown(t *testing.T) {
+	tests := map[string]func(h *house, mail *inbox){
+		"by a reload": func(h *house, mail *inbox) {
+			if err := h.alerts.Set(to("mail"), []Receiver{mail}); err != nil {
+				h.t.Error(err)
+			}
+		},
+		"while muster did not run": func(h *house, mail *inbox) {
+			h.end()
+			h.restart()
+			h.run(to("mail"), mail)
+		},
+	}
+	for name, goes := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ops, mail := &inbox{name: "ops", down: true}, &inbox{name: "mail"}
+				h := newHouse(t, 10, Options{})
+				h.run(to("ops", "mail"), ops, mail)
+				h.on(1, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+				after(30 * time.Minute)
+				goes(h, mail)
+				after(time.Minute)
+				if got, want := mail.subjects(), "host-key-changed: d1; receiver-down: ops; resolved: receiver-down: ops"; got != want {
+					t.Errorf("the other receiver has %s, want %s", got, want)
+				}
+				if text := mail.got[len(mail.got)-1].Text; !strings.Contains(text, "receiver ops: closed") || !strings.Contains(text, "gone from muster.yaml") {
+					t.Errorf("its end says %q", text)
+				}
+				// It comes back, and is down as before.
+				if err := h.alerts.Set(to("ops", "mail"), []Receiver{ops, mail}); err != nil {
+					t.Error(err)
+				}
+				h.on(2, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+				after(30 * time.Minute)
+				if got, want := mail.subjects(), "host-key-changed: d2; receiver-down: ops"; !strings.HasSuffix(got, want) {
+					t.Errorf("the other receiver has %s, want at its end %s", got, want)
+				}
+				h.end()
+			})
+		})
+	}
 }
 
 func TestHangingReceiverHoldsUpNobody(t *testing.T) {

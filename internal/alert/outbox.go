@@ -43,7 +43,8 @@ type line struct {
 	since    time.Time // of the first of them
 	notUntil time.Time // pause after the last of them
 	asked    bool      // the receiver itself asked for the pause
-	told     bool      // that it is down; true at the start too, since an earlier process may have said so
+	told     bool      // that it is down: its first success says that it is over; true at the start too, since an earlier process may have told
+	opened   bool      // told by this process, in this outage
 }
 
 func newOutbox(a *Alerts) *outbox {
@@ -63,6 +64,11 @@ func (o *outbox) set(receivers []Receiver) {
 			}
 		} else {
 			o.lines[r.Name()] = &line{told: true}
+		}
+	}
+	for name, l := range o.lines {
+		if o.receivers[name] == nil { // its alert ends; should it come back and fail, that is another outage
+			l.fails, l.opened = 0, false
 		}
 	}
 	o.mu.Unlock()
@@ -300,13 +306,12 @@ func (o *outbox) account(ctx context.Context, name string, err error, now time.T
 	} else {
 		if l.fails++; l.fails == 1 {
 			l.since = now
-			l.told = false
 		}
 		l.notUntil = now.Add(max(backoff(o.a.o.Backoff, l.fails), asked(err)))
 		l.asked = asked(err) > 0
 		since = l.since
-		if !l.told && now.Sub(l.since) >= o.a.o.DownAfter {
-			l.told, tell = true, true
+		if !l.opened && now.Sub(l.since) >= o.a.o.DownAfter {
+			l.opened, l.told, tell = true, true, true
 		}
 		o.a.o.Log.WarnContext(ctx, "message was not delivered", "task", name, "err", err)
 	}

@@ -122,6 +122,9 @@ func (x *pass) recovery(a *Alert) string {
 	lasted := ", after " + span(a.ResolvedAt.Sub(a.Since))
 	who := list(a.Devices)
 	one := len(a.Devices) == 1
+	if a.Merged && a.Kind == ReceiverDown {
+		return "receiver " + collector.Escape(a.Subject) + ": closed" + lasted + ", since it is gone from muster.yaml"
+	}
 	if a.Merged {
 		return cmp.Or(who, collector.Escape(a.Subject)) + ": closed" + lasted + ", since another alert tells of it or the device is no longer watched"
 	}
