@@ -24,7 +24,8 @@ type inbox struct {
 	name string
 	mu   sync.Mutex
 	down bool
-	hang bool // it never answers
+	hang bool          // it never answers
+	slow time.Duration // what a message takes
 	got  []Message
 	at   []time.Time
 	seen int // attempts
@@ -40,6 +41,7 @@ func (i *inbox) Deliver(ctx context.Context, m Message) error {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
+	time.Sleep(i.slow)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.seen++
@@ -207,6 +209,26 @@ func TestRepeatedDeliveryCarriesTheSameID(t *testing.T) {
 		if len(ops.got) != 2 || ops.got[0].ID != ops.got[1].ID || ops.got[0].ID == "" {
 			t.Errorf("arrived %d times with ids %+v, want twice with one id", len(ops.got), ops.got)
 		}
+	})
+}
+
+// The outbox is read while a message is on its way, and shows it as waiting when it
+// has arrived.
+func TestMessageIsNotRepeatedSinceItWasOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ops := &inbox{name: "ops", slow: 500 * time.Millisecond}
+		h := newHouse(t, 10, Options{})
+		h.store.reading = time.Second
+		h.run(to("ops"), ops)
+		after(time.Minute)
+		h.on(1, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+		after(1200 * time.Millisecond) // read, and not yet taken
+		h.on(2, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+		after(time.Minute)
+		if got, want := ops.subjects(), "host-key-changed: d1; host-key-changed: d2"; got != want {
+			t.Errorf("arrived: %s, want %s", got, want)
+		}
+		h.end()
 	})
 }
 

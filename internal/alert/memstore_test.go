@@ -24,8 +24,9 @@ type memStore struct {
 	alerts    []Alert
 	outbox    []Delivery
 	marks     map[string]time.Time
-	refuses   string // alerts of this subject are not stored; empty: all are
-	loseSaves int    // so many deliveries are made and not stored: killed in between
+	refuses   string        // alerts of this subject are not stored; empty: all are
+	reading   time.Duration // what it takes until the caller has what was read from the outbox
+	loseSaves int           // so many deliveries are made and not stored: killed in between
 }
 
 func newMemStore() *memStore {
@@ -180,6 +181,7 @@ func (s *memStore) AlertMark(_ context.Context, name string) (time.Time, error) 
 }
 
 func (s *memStore) Outbox(_ context.Context, limit int) ([]Delivery, error) {
+	defer time.Sleep(s.reading)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := []Delivery{}

@@ -111,6 +111,7 @@ const outboxLimit = 200
 // round gives every idle receiver what is due and returns how long there is
 // nothing to do unless somebody pokes.
 func (o *outbox) round(ctx context.Context) (time.Duration, error) {
+	busy := o.busy() // before the reading: it may show as waiting what is taken meanwhile
 	waiting, err := o.a.store.Outbox(ctx, outboxLimit)
 	if err != nil {
 		return 0, err
@@ -129,7 +130,7 @@ func (o *outbox) round(ctx context.Context) (time.Duration, error) {
 			l = &line{}
 			o.lines[d.Receiver] = l
 		}
-		if l.busy {
+		if busy[d.Receiver] {
 			continue // pokes when it is through
 		}
 		next := o.nextAt(d, l, now)
@@ -152,6 +153,17 @@ func (o *outbox) round(ctx context.Context) (time.Duration, error) {
 		})
 	}
 	return wait, nil
+}
+
+// busy lists the receivers that are being served. Only round makes one busy.
+func (o *outbox) busy() map[string]bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all := map[string]bool{}
+	for name, l := range o.lines {
+		all[name] = l.busy
+	}
+	return all
 }
 
 // nextAt is when there is something to do about a message. o.mu is held. A time
