@@ -90,18 +90,19 @@ type Alert struct {
 // Detail is what the package remembers of an alert beyond what it shows. The
 // store keeps it as JSON.
 type Detail struct {
-	Members    []Member  `json:"members"`              // the conditions in force
-	Past       []string  `json:"past,omitempty"`       // devices that had part in it and have no more
-	Since      time.Time `json:"since"`                // when the first of its conditions began
-	Group      bool      `json:"group,omitempty"`      // a cause or site: takes in others, and stays one until all are over
-	NotifyAt   time.Time `json:"notify_at,omitzero"`   // when the next notification is due; zero: none
-	NotifiedAt time.Time `json:"notified_at,omitzero"` // when the first went out; zero: nobody was told
-	Told       int       `json:"told,omitempty"`       // how many devices the last notification named
-	Rechecked  bool      `json:"rechecked,omitempty"`  // the grace is over and the texts were read again
-	Merged     bool      `json:"merged,omitempty"`     // resolved only because another alert tells of the same
-	HeldFrom   time.Time `json:"held_from,omitzero"`   // when it first waited for the end of a maintenance window
-	HeldUntil  time.Time `json:"held_until,omitzero"`  // the end of the window for which it waits, or waited last
-	HeldBy     string    `json:"held_by,omitempty"`    // the name of that window
+	Members    []Member  `json:"members"`               // the conditions in force
+	Past       []string  `json:"past,omitempty"`        // devices that had part in it and have no more
+	Since      time.Time `json:"since"`                 // when the first of its conditions began
+	Group      bool      `json:"group,omitempty"`       // a cause or site: takes in others, and stays one until all are over
+	NotifyAt   time.Time `json:"notify_at,omitzero"`    // when the next notification is due; zero: none
+	NotifiedAt time.Time `json:"notified_at,omitzero"`  // when the first went out; zero: nobody was told
+	LastToldAt time.Time `json:"last_told_at,omitzero"` // when the last went out that told of a fault; zero in what an older muster stored
+	Told       int       `json:"told,omitempty"`        // how many devices the last notification named
+	Rechecked  bool      `json:"rechecked,omitempty"`   // the grace is over and the texts were read again
+	Merged     bool      `json:"merged,omitempty"`      // resolved only because another alert tells of the same
+	HeldFrom   time.Time `json:"held_from,omitzero"`    // when it first waited for the end of a maintenance window
+	HeldUntil  time.Time `json:"held_until,omitzero"`   // the end of the window for which it waits, or waited last
+	HeldBy     string    `json:"held_by,omitempty"`     // the name of that window
 }
 
 // Member is one condition in force.

@@ -228,6 +228,11 @@ func (a *Alerts) Step(ctx context.Context) (at int64, next time.Time, err error)
 	return at, next, err
 }
 
+// now is the time as the store keeps it, in milliseconds: a time that was stored and
+// one that was not yet must not differ by less, or what falls into one step with a
+// digest is new in the next one too.
+func (a *Alerts) now() time.Time { return a.o.Now().UTC().Truncate(time.Millisecond) }
+
 func (a *Alerts) policy() *policy {
 	return &policy{routes: a.routes, company: a.o.Company, zone: a.zone}
 }
@@ -290,7 +295,7 @@ func (a *Alerts) pass(ctx context.Context) (*pass, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := a.o.Now().UTC()
+	now := a.now()
 	opened := func(k Kind, subject string) int {
 		n, err := a.store.OpenedSince(ctx, k, subject, now.Add(-time.Hour))
 		if err != nil {
@@ -354,7 +359,7 @@ func (a *Alerts) timely(ctx context.Context, now time.Time) error {
 
 // tell puts what is due into the outbox and returns when something is due next.
 func (a *Alerts) tell(ctx context.Context) (next time.Time, err error) {
-	now := a.o.Now().UTC()
+	now := a.now()
 	alive, err := a.store.LiveAlerts(ctx)
 	if err != nil {
 		return next, err
@@ -433,7 +438,7 @@ func (a *Alerts) Ack(ctx context.Context, id int64, by, note string) (Alert, err
 	if al.State == Resolved {
 		return al, fmt.Errorf("alert %d is over since %s", id, al.ResolvedAt.UTC().Format(time.RFC3339))
 	}
-	now := a.o.Now().UTC()
+	now := a.now()
 	al.AckedBy, al.AckedAt, al.AckNote, al.NotifyAt = by, now, note, time.Time{}
 	if !lasting(al.Kind) {
 		al.State, al.ResolvedAt = Resolved, now

@@ -516,6 +516,88 @@ func TestDigestFollowsAChangedTimeZone(t *testing.T) {
 	})
 }
 
+// What grew, or became another change, is news for the digest as for everybody.
+func TestDigestTellsWhatIsToldAgain(t *testing.T) {
+	type drift struct {
+		n     int
+		group string
+	}
+	tests := map[string]struct {
+		first, second []drift
+		want          string
+	}{
+		"another change":      {[]drift{{1, "x"}}, []drift{{1, "y"}}, "digest: 1 new, 0 over, 0 still open; digest: 1 new, 0 over, 0 still open"},
+		"group that doubled":  {[]drift{{1, "x"}}, []drift{{2, "x"}}, "digest: 1 new, 0 over, 0 still open; digest: 1 new, 0 over, 0 still open"},
+		"nothing that is new": {[]drift{{1, "x"}}, []drift{{1, "x"}}, "digest: 1 new, 0 over, 0 still open"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // begins at midnight; the digest is at 08:00
+				mail := &inbox{name: "mail"}
+				h := newHouse(t, 10, Options{})
+				h.run([]Route{{Kinds: Kinds(), To: []string{"mail"}, Digest: true}}, mail)
+				after(time.Hour)
+				for _, drifts := range [][]drift{tt.first, tt.second} {
+					for _, d := range drifts {
+						h.on(d.n, inventory.EventDrift, backup.Drift{Kind: backup.DriftChanged, Group: d.group})
+					}
+					after(48 * time.Hour)
+				}
+				if got := mail.subjects(); got != tt.want {
+					t.Errorf("arrived: %s, want %s", got, tt.want)
+				}
+				h.end()
+			})
+		})
+	}
+}
+
+// The store keeps milliseconds, and what becomes due in the step of a digest was
+// told by that one.
+func TestDigestTellsOnceWhatBecameDueInItsStep(t *testing.T) {
+	clock := time.Date(2026, 3, 1, 12, 0, 0, 123_456, time.UTC)
+	work := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC) // its end; the digest is due then
+	h := newHouse(t, 1, Options{Company: -1, Now: func() time.Time { return clock }})
+	if err := h.alerts.Set([]Route{{Kinds: Kinds(), To: []string{"mail"}, Digest: true}}, []Receiver{&inbox{name: "mail"}}); err != nil {
+		t.Fatal(err)
+	}
+	h.alerts.SetWindows([]Window{{Name: "work", Covers: func(inventory.Device) bool { return true },
+		Open: func(at time.Time) (time.Time, bool) { return work, at.Before(work) }}})
+	step := func(at time.Time) {
+		t.Helper()
+		clock = at
+		if _, _, err := h.alerts.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step(clock)
+	h.goes(inventory.StateDown, 1)
+	step(clock.Add(time.Hour))
+	for day := range 3 {
+		step(work.Add(time.Duration(day)*24*time.Hour + 2_345_678))
+	}
+	waiting, err := h.store.Outbox(t.Context(), 10)
+	if err != nil || len(waiting) != 1 || !strings.Contains(string(waiting[0].Body), "1 new") {
+		t.Errorf("digests = %+v, %v, want one that tells of it", waiting, err)
+	}
+}
+
+// A command that ends soon makes one step: what does not wait is told by that one.
+func TestWhatDoesNotWaitIsToldInItsStep(t *testing.T) {
+	clock := time.Date(2026, 3, 1, 12, 0, 0, 999_999, time.UTC)
+	h := newHouse(t, 1, Options{Now: func() time.Time { return clock }})
+	if err := h.alerts.Set(to("ops"), []Receiver{&inbox{name: "ops"}}); err != nil {
+		t.Fatal(err)
+	}
+	h.on(1, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+	if _, _, err := h.alerts.Step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if waiting, err := h.store.Outbox(t.Context(), 10); err != nil || len(waiting) != 1 {
+		t.Errorf("%d messages wait (%v), want one", len(waiting), err)
+	}
+}
+
 func TestUnsavedIsReadAgainBeforeItIsTold(t *testing.T) {
 	for name, saved := range map[string]bool{"saved meanwhile": true, "still unsaved": false} {
 		t.Run(name, func(t *testing.T) {

@@ -146,7 +146,7 @@ func (s *memStore) CommitAlerts(_ context.Context, b Batch) error {
 	}
 	s.outbox = append(s.outbox, b.Deliveries...)
 	for name, at := range b.Marks {
-		s.marks[name] = at
+		s.marks[name] = at.Truncate(time.Millisecond)
 	}
 	return nil
 }

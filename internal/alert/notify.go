@@ -51,6 +51,9 @@ func notify(p *policy, alive []*Alert, at time.Time, w works, canRecheck bool) (
 		if a.NotifiedAt.IsZero() {
 			a.NotifiedAt = at
 		}
+		if a.State == Firing {
+			a.LastToldAt = at
+		}
 		for _, to := range p.receivers(a.Kind, false) {
 			if a.Kind == ReceiverDown && a.Subject == to {
 				continue // it would not arrive
@@ -119,7 +122,8 @@ func (a *Alerts) digests(ctx context.Context, p *policy, receivers []string, at 
 }
 
 // forDigest selects what a receiver's digest tells: of kinds that it gets in the
-// digest all that was due since the last one, and of kinds that it is told of at
+// digest all that was due since the last one, what grew or became another change
+// too, and of kinds that it is told of at
 // once what was not worth that, a first failed night.
 func forDigest(p *policy, receiver string, all []Alert, last, at time.Time) (fresh, over []Alert, open int) {
 	within := func(t time.Time) bool { return t.After(last) && !t.After(at) }
@@ -137,7 +141,7 @@ func forDigest(p *policy, receiver string, all []Alert, last, at time.Time) (fre
 		case !inDigest && (!atOnce || !quiet):
 		case a.State == Resolved && inDigest && !a.NotifiedAt.IsZero() && !a.Merged && within(a.ResolvedAt):
 			over = append(over, a)
-		case quiet && (within(a.OpenedAt) || fromBefore), inDigest && within(a.NotifiedAt) && !a.Merged:
+		case quiet && (within(a.OpenedAt) || fromBefore), inDigest && (within(a.NotifiedAt) || within(a.LastToldAt)) && !a.Merged:
 			fresh = append(fresh, a)
 		case a.State == Firing && inDigest && !a.NotifiedAt.IsZero():
 			open++
