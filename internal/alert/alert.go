@@ -97,7 +97,8 @@ type Detail struct {
 	NotifyAt   time.Time `json:"notify_at,omitzero"`    // when the next notification is due; zero: none
 	NotifiedAt time.Time `json:"notified_at,omitzero"`  // when the first went out; zero: nobody was told
 	LastToldAt time.Time `json:"last_told_at,omitzero"` // when the last went out that told of a fault; zero in what an older muster stored
-	Told       int       `json:"told,omitempty"`        // how many devices the last notification named
+	Told       int       `json:"told,omitempty"`        // how many devices were told or acknowledged last; fewer, where some have left since
+	FewerAt    time.Time `json:"fewer_at,omitzero"`     // when Told became fewer
 	Rechecked  bool      `json:"rechecked,omitempty"`   // the grace is over and the texts were read again
 	Merged     bool      `json:"merged,omitempty"`      // resolved only because another alert tells of the same
 	HeldFrom   time.Time `json:"held_from,omitzero"`    // when it first waited for the end of a maintenance window

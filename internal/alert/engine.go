@@ -426,7 +426,7 @@ func (a *Alerts) List(ctx context.Context, f Filter) ([]Alert, error) {
 }
 
 // Ack says that somebody has seen an alert and takes care of it: no further
-// notification but the recovery. What does not end by itself (a new device, a
+// notification but the recovery, while it is what was seen (see [pass.acked]). What does not end by itself (a new device, a
 // clash) ends with it.
 func (a *Alerts) Ack(ctx context.Context, id int64, by, note string) (Alert, error) {
 	a.mu.Lock()
@@ -440,6 +440,7 @@ func (a *Alerts) Ack(ctx context.Context, id int64, by, note string) (Alert, err
 	}
 	now := a.now()
 	al.AckedBy, al.AckedAt, al.AckNote, al.NotifyAt = by, now, note, time.Time{}
+	al.Told = len(al.Devices)
 	if !lasting(al.Kind) {
 		al.State, al.ResolvedAt = Resolved, now
 	}

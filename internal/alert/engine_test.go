@@ -119,6 +119,13 @@ func (h *house) goes(to inventory.State, n int) {
 	h.on(n, inventory.EventState, inventory.StateChange{To: to, Since: time.Now(), Message: "no answer"})
 }
 
+// move makes several devices go into a state.
+func (h *house) move(to inventory.State, ns ...int) {
+	for _, n := range ns {
+		h.goes(to, n)
+	}
+}
+
 // after lets time pass and everything that it brings come to rest.
 func after(d time.Duration) {
 	time.Sleep(d)
@@ -578,7 +585,7 @@ func TestDigestTellsOnceWhatBecameDueInItsStep(t *testing.T) {
 	}
 	waiting, err := h.store.Outbox(t.Context(), 10)
 	if err != nil || len(waiting) != 1 || !strings.Contains(string(waiting[0].Body), "1 new") {
-		t.Errorf("digests = %+v, %v, want one that tells of it", waiting, err)
+		t.Errorf("%d digests (%v), want one, that tells of it", len(waiting), err)
 	}
 }
 
@@ -665,6 +672,79 @@ func TestAcknowledgedAlertIsTornNoMoreButItsRecoveryIs(t *testing.T) {
 		}
 		h.end()
 	})
+}
+
+// Days after three dead switches were acknowledged.
+func TestAcknowledgementCoversWhatWasSeen(t *testing.T) {
+	const days = 48 * time.Hour
+	all := func(from, to int) (ns []int) {
+		for n := from; n <= to; n++ {
+			ns = append(ns, n)
+		}
+		return ns
+	}
+	threeDown := func(h *house) { h.move(inventory.StateDown, 1, 2, 3) }
+	change := func(group string, ns ...int) func(h *house) {
+		return func(h *house) {
+			for _, n := range ns {
+				h.on(n, inventory.EventDrift, backup.Drift{Kind: backup.DriftChanged, Group: group})
+			}
+		}
+	}
+	tests := map[string]struct {
+		seen, then func(h *house)
+		want       string // what is told after it was acknowledged
+	}{
+		"a group that has doubled": {threeDown, func(h *house) { h.move(inventory.StateDown, all(4, 50)...) }, "update: unreachable: paris: 50 devices"},
+		"a group that has not":     {threeDown, func(h *house) { h.move(inventory.StateDown, 4, 5) }, ""},
+		"devices that flap": {threeDown, func(h *house) {
+			for range 3 {
+				h.move(inventory.StateUp, 2, 3)
+				after(10 * time.Minute)
+				h.move(inventory.StateDown, 2, 3)
+				after(3 * time.Hour)
+			}
+			h.move(inventory.StateDown, 4, 5)
+		}, ""},
+		"the next outage of the site": {threeDown, func(h *house) {
+			h.move(inventory.StateUp, 2, 3)
+			after(days)
+			h.move(inventory.StateDown, 2, 3)
+		}, "update: unreachable: paris: 3 devices"},
+		"a device that was alone":                     {func(h *house) { h.move(inventory.StateDown, 1) }, func(h *house) { h.move(inventory.StateDown, all(2, 40)...) }, "update: unreachable: paris: 40 devices"},
+		"another change of the device":                {change("x", 1), change("y", 1), "update: changed: d1"},
+		"the same change on many":                     {change("x", 1), change("x", all(2, 50)...), ""},
+		"another change of one of several, by itself": {change("x", 1, 2, 3), change("y", 3), "changed: d3"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ops := &inbox{name: "ops"}
+				h := newHouse(t, 60, Options{})
+				for i := range 50 {
+					h.devices[i].Site = "paris"
+				}
+				h.run(to("ops"), ops)
+				tt.seen(h)
+				after(10 * time.Minute)
+				if _, err := h.alerts.Ack(t.Context(), 1, "ops", "known"); err != nil {
+					t.Fatal(err)
+				}
+				before := ops.subjects()
+				after(days)
+				tt.then(h)
+				after(time.Hour)
+				if got := strings.TrimPrefix(strings.TrimPrefix(ops.subjects(), before), "; "); got != tt.want {
+					t.Errorf("after %q was acknowledged there arrived %q, want %q", before, got, tt.want)
+				}
+				a, err := h.store.AlertOf(t.Context(), 1)
+				if over := strings.HasPrefix(tt.want, "update: "); err != nil || a.AckedAt.IsZero() != over || (a.AckedBy == "") != over {
+					t.Errorf("alert is acknowledged by %q (%v), want that it is over: %t", a.AckedBy, err, over)
+				}
+				h.end()
+			})
+		})
+	}
 }
 
 func TestNewDevicesAreNewForADay(t *testing.T) {

@@ -358,7 +358,13 @@ func (x *pass) update(a *Alert, c cell) {
 	after := names(c.members)
 	past := append(a.Past, names(a.Members)...)
 	slices.Sort(past)
-	a.Past = slices.DeleteFunc(slices.Compact(past), func(n string) bool {
+	past = slices.Compact(past)
+	// back: what it has was in it before, and left it not long ago.
+	back := x.at.Sub(a.FewerAt) < flapsWithin && !slices.ContainsFunc(after, func(n string) bool {
+		_, was := slices.BinarySearch(past, n)
+		return !was
+	})
+	a.Past = slices.DeleteFunc(past, func(n string) bool {
 		_, still := slices.BinarySearch(after, n)
 		return still
 	})
@@ -371,19 +377,45 @@ func (x *pass) update(a *Alert, c cell) {
 		a.Since = e
 	}
 	a.Message = x.describe(a)
+	// Of a site that came back but for one device, the next outage is news.
+	if n := len(after); n < a.Told {
+		a.Told, a.FewerAt = n, x.at
+	}
+	grown := len(after) >= 2*max(a.Told, 1) && len(after) > a.Told
+	another := moved && a.Kind != Unreachable
 	wait := x.policy.wait(a)
 	switch {
-	case !a.AckedAt.IsZero() || wait < 0:
+	case !a.AckedAt.IsZero():
+		x.acked(a, another, grown, back)
+	case wait < 0:
 	case a.NotifiedAt.IsZero():
 		// Of what waits the time stands; what only the digest knew (a first failed
 		// night) is told when it turned out to be more.
 		if a.NotifyAt.IsZero() {
 			a.NotifyAt = x.at.Add(wait)
 		}
-	case a.NotifyAt.IsZero() && (len(after) >= 2*max(a.Told, 1) && len(after) > a.Told || moved && a.Kind != Unreachable):
+	case a.NotifyAt.IsZero() && (grown || another):
+		if grown && back {
+			wait = max(wait, flapHold)
+		}
 		a.NotifyAt = x.at.Add(wait)
 	}
 	x.dirty = append(x.dirty, a)
+}
+
+// acked decides whether an acknowledgement still holds. It covers what somebody has
+// seen: this change, on however many devices, or this group while it has less than
+// twice as many. What is more is told, and its acknowledgement is over.
+func (x *pass) acked(a *Alert, another, grown, back bool) {
+	switch {
+	case back && !another:
+		a.Told = max(a.Told, len(a.Devices)) // they were seen
+	case another || a.Group && grown:
+		a.AckedBy, a.AckedAt, a.AckNote = "", time.Time{}, ""
+		if wait := x.policy.wait(a); wait >= 0 {
+			a.NotifyAt = x.at.Add(wait)
+		}
+	}
 }
 
 // resolve ends an alert. Where its conditions moved on, or ended because the

@@ -480,6 +480,39 @@ func TestAlertThatGrowsIsToldAgainAndNotForEachDevice(t *testing.T) {
 	}
 }
 
+func TestSecondOutageOfASiteIsToldThoughOneDeviceNeverCameBack(t *testing.T) {
+	tests := map[string]struct {
+		up   time.Duration // between the end of the first outage and the second
+		down int           // devices of the second
+		want string
+	}{
+		"a week later":                   {7 * 24 * time.Hour, 34, "!30s"},
+		"within the hour it has to last": {10 * time.Minute, 34, "!15m0s"},
+		"new devices need not":           {10 * time.Minute, 41, "!30s"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, 50)
+			var ns []int
+			for n := 1; n <= 40; n++ {
+				ns = append(ns, n)
+			}
+			s.pass(s.goes(inventory.StateDown, ns...)...)
+			s.later(time.Minute).told()
+			s.later(time.Hour).pass(s.goes(inventory.StateUp, ns[1:]...)...)
+			s.want("1 unreachable [paris] d1 firing")
+			ns = nil
+			for n := 2; n < 2+tt.down; n++ {
+				ns = append(ns, n)
+			}
+			s.later(tt.up).pass(s.goes(inventory.StateDown, ns...)...)
+			if a := s.alerts[0]; a.NotifyAt.IsZero() || "!"+a.NotifyAt.Sub(s.at).String() != tt.want || len(a.Devices) != 1+tt.down {
+				t.Errorf("%d devices are down, and it is told at %v, want %s", len(a.Devices), a.NotifyAt, tt.want)
+			}
+		})
+	}
+}
+
 func TestMessagesCarryNoControlCharacters(t *testing.T) {
 	s := newScene(t, 3)
 	s.devices[0].Name = "d1\x1b[2J\nBcc: evil@example.net"

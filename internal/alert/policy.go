@@ -26,9 +26,11 @@ const (
 	// recovers with the rest.
 	afterSplit = 3 * time.Minute
 	// flapsFrom openings within an hour are flapping; its alert has to hold for
-	// flapHold before it is told of again.
-	flapsFrom = 3
-	flapHold  = 15 * time.Minute
+	// flapHold before it is told of again. So are devices of a group that are back in
+	// it within flapsWithin.
+	flapsFrom   = 3
+	flapHold    = 15 * time.Minute
+	flapsWithin = time.Hour
 	// unsavedAfter is the grace of unsaved where no route says another.
 	unsavedAfter = 2 * time.Hour
 )
