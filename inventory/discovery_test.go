@@ -437,6 +437,26 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// Settings may hold a value that no device has; a person who types one is told
+// those that there are.
+func TestFilterNamesTheValuesThatThereAre(t *testing.T) {
+	for words, want := range map[string]string{
+		"state:foo":          "there is no state:foo; state is one of behind, degraded, down, unknown, up",
+		"core* missing:foo":  "there is no missing:foo; missing is one of needs-credential, needs-decision, platform-unknown",
+		"is:managed is:foo*": "there is no is:foo*; is is one of added, disabled, managed, retired, unmanaged",
+		"state:d* missing:":  "",
+		"site:anything":      "",
+	} {
+		said := ""
+		if err := mustFilter(t, words).Check(); err != nil {
+			said = err.Error()
+		}
+		if said != want {
+			t.Errorf("%q is said to be %q, want %q", words, said, want)
+		}
+	}
+}
+
 func TestKnownHostsPinBeforeTheFirstSession(t *testing.T) {
 	b := newBench(t)
 	b.device("r1", func(d *Device) { d.Address, d.Identified = at1, false })

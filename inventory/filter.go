@@ -1,11 +1,15 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path"
 	"slices"
 	"strings"
+
+	"muster/collector"
 )
 
 // Filter chooses devices. The zero Filter chooses all that are not retired.
@@ -28,7 +32,7 @@ var filterFields = map[string]func(Device) []string{
 	"serial":   func(d Device) []string { return []string{d.Serial} },
 	"site":     func(d Device) []string { return []string{d.Site} },
 	"scope":    func(d Device) []string { return []string{d.Scope} },
-	"state":    func(d Device) []string { return []string{string(d.State)} },
+	"state":    func(d Device) []string { return []string{string(cmp.Or(d.State, StateUnknown))} },
 	"missing":  func(d Device) []string { return []string{string(d.Missing)} },
 	"tag":      func(d Device) []string { return d.Tags },
 	"is": func(d Device) []string {
@@ -43,7 +47,16 @@ var filterFields = map[string]func(Device) []string{
 	},
 }
 
-// ParseFilter reads the words of a filter.
+// closedFields are the fields that take no other values than these.
+var closedFields = map[string][]string{
+	"state":   {string(StateBehind), string(StateDegraded), string(StateDown), string(StateUnknown), string(StateUp)},
+	"missing": {string(collector.ErrNeedsCredential), string(collector.ErrNeedsDecision), string(collector.ErrPlatformUnknown)},
+	"is":      {"added", "disabled", "managed", "retired", "unmanaged"},
+}
+
+// ParseFilter reads the words of a filter. A value that no device can have is
+// no fault to it, or settings that were good once would keep muster from
+// starting: see [Filter.Check].
 func ParseFilter(words ...string) (Filter, error) {
 	f := Filter{words: map[string][]string{}}
 	for _, w := range words {
@@ -66,6 +79,26 @@ func ParseFilter(words ...string) (Filter, error) {
 		}
 	}
 	return f, nil
+}
+
+// Check names the first value that no device can ever have, and those that there
+// are: a person who types it has mistyped it.
+func (f Filter) Check() error {
+	for _, field := range slices.Sorted(maps.Keys(f.words)) {
+		can, closed := closedFields[field]
+		for _, p := range f.words[field] {
+			if closed && p != "" && !slices.ContainsFunc(can, func(v string) bool { return wild(p, v) }) {
+				return fmt.Errorf("there is no %s:%s; %s is one of %s", field, collector.Escape(p), field, strings.Join(can, ", "))
+			}
+		}
+	}
+	return nil
+}
+
+// IsField reports whether devices can be filtered by a field.
+func IsField(name string) bool {
+	_, known := filterFields[strings.ToLower(name)]
+	return known
 }
 
 func filterNames() []string {

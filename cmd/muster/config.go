@@ -138,6 +138,9 @@ func (c *configGrepCmd) Run(s *session) error {
 			return err
 		}
 		if !found {
+			if err := noteUnread(ctx, s, cl, c.Filter, "to search"); err != nil {
+				return err
+			}
 			return exitCode(exitFailed) // as grep does
 		}
 		return nil
@@ -170,8 +173,17 @@ func (c *configExportCmd) Run(s *session) error {
 			return err
 		}
 		fmt.Fprintf(s.stderr, "%s written to %s, secrets replaced by ‹secret›\n", plural(n, "file"), c.Dir)
-		return nil
+		return noteUnread(ctx, s, cl, c.Filter, "to write")
 	})
+}
+
+// noteUnread says of which devices there was nothing to work on.
+func noteUnread(ctx context.Context, s *session, cl *api.Client, filter []string, to string) error {
+	_, without, err := readOf(ctx, cl, filter)
+	if note := unread(without, to); note != "" {
+		fmt.Fprintln(s.stderr, note)
+	}
+	return err
 }
 
 // configDecision is a verb that decides about one device's configuration.

@@ -59,7 +59,11 @@ func (c *deviceListCmd) Run(s *session) error {
 		if slices.ContainsFunc(c.Filter, func(w string) bool { return strings.HasPrefix(w, "missing:") }) {
 			columns = append(columns, sentence("problem", func(d api.Device) string { return d.Problem }))
 		}
-		return list(s, c.listing, devices, "no devices; muster discover finds them, muster device add ADDRESS adds one", columns...)
+		none := "no devices; muster discover finds them, muster device add ADDRESS adds one"
+		if len(c.Filter) > 0 {
+			none = "no device fits " + strings.Join(c.Filter, " ")
+		}
+		return list(s, c.listing, devices, none, columns...)
 	})
 }
 

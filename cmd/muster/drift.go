@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"muster/backup"
@@ -22,7 +23,15 @@ func (c *driftCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		err = list(s, c.listing, d, "no drift",
+		none, rest := "", ""
+		if c.Output == "table" {
+			with, without, err := readOf(ctx, cl, c.Filter)
+			if err != nil {
+				return err
+			}
+			none, rest = noDrift(with, without), unread(without, "to compare")
+		}
+		err = list(s, c.listing, d, none,
 			text("device", func(d backup.Drift) string { return d.Device }),
 			text("kind", func(d backup.Drift) string { return string(d.Kind) }),
 			moment("since", func(d backup.Drift) *time.Time { return &d.Since }),
@@ -35,12 +44,60 @@ func (c *driftCmd) Run(s *session) error {
 		}
 		if c.Output == "table" {
 			advise(s, d)
+			if len(d) > 0 && rest != "" {
+				fmt.Fprintln(s.stderr, rest)
+			}
 		}
 		if c.ExitCode && len(d) > 0 {
 			return exitCode(exitDrift)
 		}
 		return nil
 	})
+}
+
+// noDrift says that nothing drifted, of no device more than was compared.
+func noDrift(with, without []string) string {
+	rest := unread(without, "to compare")
+	switch {
+	case len(with) == 0 && rest == "":
+		return "nothing to compare: no device is to be backed up"
+	case len(with) == 0:
+		return "nothing to compare: " + rest + "; muster backup takes the first one"
+	case rest == "":
+		return "no drift on " + plural(len(with), "device")
+	}
+	return "no drift on " + plural(len(with), "device") + "; " + rest
+}
+
+// readOf tells of which devices there are versions, and of which ones there should
+// be and are none: what a verb says of stored configurations says nothing of them.
+func readOf(ctx context.Context, cl *api.Client, filter []string) (with, without []string, err error) {
+	devices, err := cl.Devices(ctx, filter...)
+	for _, d := range devices {
+		switch {
+		case d.Versions > 0:
+			with = append(with, d.Name)
+		case len(filter) > 0, d.Managed && d.BackupState != backup.Disabled:
+			without = append(without, d.Name)
+		}
+	}
+	return with, without, err
+}
+
+// unread says of which devices there is no version; empty: of all there is one.
+func unread(names []string, to string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	some, more := names, ""
+	if len(some) > 5 {
+		some, more = names[:5], fmt.Sprintf(" and %d more", len(names)-5)
+	}
+	has := "have"
+	if len(names) == 1 {
+		has = "has"
+	}
+	return fmt.Sprintf("%s %s no version %s: %s%s", plural(len(names), "device"), has, to, collector.Escape(strings.Join(some, ", ")), more)
 }
 
 // advise says once for each kind of drift how to see it and how to end it.

@@ -121,9 +121,9 @@ func (s *Server) acting(mux *router) {
 		if err := body(r, &a); err != nil {
 			return nil, err
 		}
-		f, err := inventory.ParseFilter(a.Filter...)
+		f, err := s.filter(r.Context(), a.Filter...)
 		if err != nil {
-			return nil, &Error{Message: err.Error(), Exit: 2}
+			return nil, err
 		}
 		out, err := s.devices.Allow(r.Context(), f, inventory.AllowOptions{Apply: a.Apply, Keys: a.Keys}, by)
 		return full(out), err
@@ -216,7 +216,7 @@ func (s *Server) acting(mux *router) {
 // reading routes what only reads and is redacted: the pages' half of the API.
 func (s *Server) reading(mux *router) {
 	mux.HandleFunc("GET /v1/status", answer(func(r *http.Request) (any, error) { return s.Status(r.Context()) }))
-	mux.HandleFunc("GET /v1/devices", answer(func(r *http.Request) (any, error) { return s.Devices(r.Context(), r.FormValue("q")) }))
+	mux.HandleFunc("GET /v1/devices", answer(func(r *http.Request) (any, error) { return s.named(r.Context(), r.FormValue("q")) }))
 	mux.HandleFunc("GET /v1/devices/{name}", answer(func(r *http.Request) (any, error) { return s.Device(r.Context(), r.PathValue("name")) }))
 	mux.HandleFunc("GET /v1/config/{name}/text", func(w http.ResponseWriter, r *http.Request) {
 		text, err := s.Text(r.Context(), r.PathValue("name"), which(r))
@@ -235,7 +235,7 @@ func (s *Server) reading(mux *router) {
 		}
 	})
 	mux.HandleFunc("GET /v1/grep", func(w http.ResponseWriter, r *http.Request) {
-		devs, err := s.list(r.Context(), r.FormValue("q"))
+		devs, err := s.chosen(r.Context(), r.FormValue("q"))
 		if err != nil {
 			refuse(w, err)
 			return
@@ -247,7 +247,7 @@ func (s *Server) reading(mux *router) {
 		}))
 	})
 	mux.HandleFunc("GET /v1/export", func(w http.ResponseWriter, r *http.Request) {
-		devs, err := s.list(r.Context(), r.FormValue("q"))
+		devs, err := s.chosen(r.Context(), r.FormValue("q"))
 		if err != nil {
 			refuse(w, err)
 			return
@@ -281,9 +281,9 @@ func (s *Server) one(ctx context.Context, d inventory.Device) (Device, error) {
 }
 
 func (s *Server) acceptKeys(ctx context.Context, a AcceptKeys) ([]inventory.Accepted, error) {
-	f, err := inventory.ParseFilter(a.Filter...)
+	f, err := s.filter(ctx, a.Filter...)
 	if err != nil {
-		return nil, &Error{Message: err.Error(), Exit: 2}
+		return nil, err
 	}
 	var out []inventory.Accepted
 	if a.KnownHosts != "" {
@@ -354,7 +354,11 @@ func (s *Server) decideMany(ctx context.Context, verb, filter, group string) ([]
 		if group != "" {
 			return nil, &Error{Message: "a group is of changes, and what is in quarantine is no version yet: name devices or filter words", Exit: 2}
 		}
-		rows, err := s.Devices(ctx, filter)
+		devs, err := s.chosen(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		rows, err := s.rows(ctx, devs)
 		if err != nil {
 			return nil, err
 		}

@@ -117,7 +117,8 @@ func (s *Server) Devices(ctx context.Context, filter string) ([]Device, error) {
 	return s.rows(ctx, devs)
 }
 
-// list selects devices; a filter is words joined by blanks.
+// list selects devices; a filter is words joined by blanks. A word that is the
+// name of no device chooses none: see [Server.chosen].
 func (s *Server) list(ctx context.Context, filter string) ([]inventory.Device, error) {
 	f, err := inventory.ParseFilter(strings.Fields(filter)...)
 	if err != nil {
@@ -284,13 +285,13 @@ func (s *Server) Diff(ctx context.Context, w io.Writer, name string, a, b int, a
 	return &Error{Message: "a diff is against two versions, unsaved, baseline or pending, not " + against, Exit: 2}
 }
 
-// Drift lists what drifted, of the devices that a filter fits.
+// Drift lists what drifted, of the devices that a filter fits; see [Server.chosen].
 func (s *Server) Drift(ctx context.Context, filter string) ([]backup.Drift, error) {
 	all, err := s.configs.Drifts(ctx)
 	if err != nil || filter == "" {
 		return full(all), err
 	}
-	devs, err := s.list(ctx, filter)
+	devs, err := s.chosen(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
