@@ -32,10 +32,20 @@ func (c *secretSetCmd) Run(s *session) error {
 		return err
 	}
 	return s.client(func(ctx context.Context, cl *api.Client) error {
-		if err := cl.SetSecret(ctx, c.Name, value); err != nil {
+		use, err := cl.SetSecret(ctx, c.Name, value)
+		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.stdout, "%s is set; credentials that use it start a new count\n", c.Name)
+		if use.Config == "" {
+			fmt.Fprintf(s.stdout, "%s is set; credentials that use it start a new count\n", c.Name)
+			return nil
+		}
+		fmt.Fprintf(s.stdout, "%s is set\n", c.Name)
+		fmt.Fprintf(s.stderr, "warning: no credential and no receiver in %s uses %q", use.Config, c.Name)
+		if use.Nearest != "" {
+			fmt.Fprintf(s.stderr, "; did you mean %s? Then: muster secret set %s", use.Nearest, use.Nearest)
+		}
+		fmt.Fprintln(s.stderr)
 		return nil
 	})
 }
@@ -45,11 +55,25 @@ func (c *secretSetCmd) read(s *session) (string, error) {
 		b, err := os.ReadFile(c.File)
 		return string(b), err
 	}
-	v, err := askSecret(s, bufio.NewReader(s.stdin), c.Name)
+	in := bufio.NewReader(s.stdin)
+	v, err := askSecret(s, in, c.Name)
 	if err == nil && v == "" {
 		return "", &api.Error{Message: "an empty secret is no secret; nothing was changed", Exit: exitUsage}
 	}
+	if err != nil || !onTerminal(s.stdin) {
+		return v, err
+	}
+	// Nobody sees what is typed, and a wrong one is told by rejected logins only.
+	again, err := askSecret(s, in, c.Name+" once more")
+	if err == nil && again != v {
+		return "", &api.Error{Message: "the two are not the same; nothing was changed", Exit: exitUsage}
+	}
 	return v, err
+}
+
+func onTerminal(in io.Reader) bool {
+	f, ok := in.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // askSecret reads one line without showing it on a terminal.

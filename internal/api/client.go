@@ -351,9 +351,9 @@ func (c *Client) Platform(ctx context.Context, name string) (p Platform, err err
 	return p, c.call(ctx, "GET", path("platforms", name), nil, nil, &p)
 }
 
-// SetSecret seals a secret.
-func (c *Client) SetSecret(ctx context.Context, name, value string) error {
-	return c.call(ctx, "PUT", path("secrets", name), nil, SecretValue{Value: value}, nil)
+// SetSecret seals a secret and tells who uses it.
+func (c *Client) SetSecret(ctx context.Context, name, value string) (u SecretUse, err error) {
+	return u, c.call(ctx, "PUT", path("secrets", name), nil, SecretValue{Value: value}, &u)
 }
 
 // Secrets lists the names of sealed secrets.

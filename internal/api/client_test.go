@@ -65,7 +65,7 @@ func TestEveryRouteHasItsClientMethod(t *testing.T) {
 		"GET /v1/platforms":              func(ctx context.Context, c *Client) error { _, err := c.Platforms(ctx); return err },
 		"GET /v1/platforms/{name}":       func(ctx context.Context, c *Client) error { _, err := c.Platform(ctx, odd); return err },
 		"GET /v1/secrets":                func(ctx context.Context, c *Client) error { _, err := c.Secrets(ctx); return err },
-		"PUT /v1/secrets/{name}":         func(ctx context.Context, c *Client) error { return c.SetSecret(ctx, odd, "x") },
+		"PUT /v1/secrets/{name}":         func(ctx context.Context, c *Client) error { _, err := c.SetSecret(ctx, odd, "x"); return err },
 		"POST /v1/secrets/{name}/retry":  func(ctx context.Context, c *Client) error { return c.RetrySecret(ctx, odd) },
 		"POST /v1/receivers/{name}/test": func(ctx context.Context, c *Client) error { return c.TestReceiver(ctx, odd) },
 		"GET /v1/doctor":                 func(ctx context.Context, c *Client) error { _, err := c.Examine(ctx); return err },

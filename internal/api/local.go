@@ -178,7 +178,11 @@ func (s *Server) acting(mux *router) {
 		if err := body(r, &v); err != nil {
 			return nil, err
 		}
-		return struct{}{}, s.house.SetSecret(r.Context(), r.PathValue("name"), secret.New(v.Value), by)
+		name := r.PathValue("name")
+		if err := s.house.SetSecret(r.Context(), name, secret.New(v.Value), by); err != nil {
+			return nil, err
+		}
+		return s.house.SecretUse(name), nil
 	}))
 	mux.HandleFunc("GET /v1/secrets", answer(func(r *http.Request) (any, error) { return s.house.Secrets(r.Context()) }))
 	mux.HandleFunc("POST /v1/secrets/{name}/retry", answer(func(r *http.Request) (any, error) {

@@ -78,6 +78,8 @@ type House interface {
 	Next(ctx context.Context) ([]NextRun, error)
 	SetSecret(ctx context.Context, name string, v secret.Value, by string) error
 	Secrets(ctx context.Context) ([]Secret, error)
+	// SecretUse tells who uses a secret.
+	SecretUse(name string) SecretUse
 	// Credentials lists the credentials that use a secret.
 	Credentials(secretName string) []string
 	// Explain says what muster would do at an address or a device, and why.

@@ -177,6 +177,13 @@ type Secret struct {
 	Stopped bool      `json:"stopped"` // its credential was stopped
 }
 
+// SecretUse says who uses a secret that was set.
+type SecretUse struct {
+	UsedBy  []string `json:"used_by"`           // credentials and receivers of the settings file that name it
+	Config  string   `json:"config,omitempty"`  // where nobody does: the settings file
+	Nearest string   `json:"nearest,omitempty"` // likewise: the name in it that was probably meant
+}
+
 // Finding is one row of `doctor` without a device, and of `check`.
 type Finding struct {
 	Check string `json:"check"`

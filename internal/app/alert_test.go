@@ -123,7 +123,7 @@ func TestSecretOfAReceiverMayComeLater(t *testing.T) {
 	}
 	set := func(value string) {
 		t.Helper()
-		if err := h.c.SetSecret(t.Context(), "slack-hook", value); err != nil {
+		if _, err := h.c.SetSecret(t.Context(), "slack-hook", value); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -156,7 +156,7 @@ func (d *demo) command(dir string) string {
 // show goes through the acts.
 func (d *demo) show(ctx context.Context, dir string) error {
 	for name, value := range demoSecrets {
-		if err := d.c.SetSecret(ctx, name, value); err != nil {
+		if _, err := d.c.SetSecret(ctx, name, value); err != nil {
 			return err
 		}
 	}

@@ -76,7 +76,7 @@ web: off
 	h.c = api.Dial(path)
 	t.Cleanup(h.c.Close)
 	for name, value := range map[string]string{"noc": lab.Password, "ro": lab.Community} {
-		if err := h.c.SetSecret(t.Context(), name, value); err != nil {
+		if _, err := h.c.SetSecret(t.Context(), name, value); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestChangedPasswordOfOneAccountBehind200Devices(t *testing.T) {
 	if alerts := h.firing(alert.CredentialStopped); len(alerts) != 1 {
 		t.Errorf("%d alerts tell of one account: %+v", len(alerts), alerts)
 	}
-	if err := h.c.SetSecret(t.Context(), "noc", "another-fake-password"); err != nil {
+	if _, err := h.c.SetSecret(t.Context(), "noc", "another-fake-password"); err != nil {
 		t.Fatal(err)
 	}
 	if got := h.backup(); got[string(backup.Unchanged)] != 200 {

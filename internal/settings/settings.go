@@ -304,6 +304,10 @@ func (s *Settings) SecretNames() []string {
 	return all
 }
 
+// NearestSecret is the name among [Settings.SecretNames] that was probably meant
+// by another one; empty: none is near.
+func (s *Settings) NearestSecret(name string) string { return nearest(name, s.SecretNames()) }
+
 // ResolveHosts looks up the host names of all scopes, so that ScopeOf and
 // HostAddresses know them. What could not be looked up keeps its last addresses
 // and is told of in the result, a sentence each.
