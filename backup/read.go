@@ -93,6 +93,9 @@ func (b *Backups) find(ctx context.Context, device int64, w Which) (raw []byte, 
 		raw, err = partOf(name, c, w.Part)
 		return raw, c.Platform, nil, err
 	}
+	if ground.Newest == 0 && ground.Waiting != 0 {
+		return nil, "", nil, fmt.Errorf("%s has no version yet; a capture waits in quarantine: muster config show %s --quarantined: %w", name, name, ErrNotStored)
+	}
 	if ground.Newest == 0 {
 		return nil, "", nil, fmt.Errorf("%s has no version yet. Take one: muster backup %s: %w", name, name, ErrNotStored)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"muster/collector"
 	"muster/internal/api"
+	"muster/inventory"
 )
 
 type deviceCmd struct {
@@ -260,11 +261,25 @@ func (c *deviceAcceptCmd) Run(s *session) error {
 		for _, a := range accepted {
 			fmt.Fprintf(s.stdout, "%s: accepted %s %s\n", collector.Escape(a.Device), a.Type, a.Fingerprint)
 		}
+		if next := names(accepted); len(next) > 0 && c.KnownHosts == "" {
+			fmt.Fprintf(s.stdout, "next: muster backup %s\n", collector.Escape(strings.Join(next, " ")))
+		}
 		if len(accepted) == 0 {
 			fmt.Fprintln(s.stderr, "no device of these has shown a key that waits to be accepted")
 		}
 		return nil
 	})
+}
+
+// names lists the devices of accepted keys, each once.
+func names(accepted []inventory.Accepted) []string {
+	var all []string
+	for _, a := range accepted {
+		if !slices.Contains(all, a.Device) {
+			all = append(all, a.Device)
+		}
+	}
+	return all
 }
 
 // deviceAct is a verb with one device and one sentence.

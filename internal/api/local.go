@@ -316,7 +316,7 @@ func (s *Server) decide(ctx context.Context, name, verb string, m Meant) (Decide
 	case "discard":
 		var held backup.Held
 		held, err = s.configs.Discard(ctx, d.ID, m.Capture, by)
-		out.Capture, out.Note = held.ID, fmt.Sprintf("the quarantined capture %s is discarded", held)
+		out.Capture, out.Note = held.ID, fmt.Sprintf("the quarantined capture %s is discarded; next: muster backup %s", held, d.Name)
 	case "baseline":
 		out.Version, err = s.configs.Pin(ctx, d.ID, m.Version, by)
 		out.Note = fmt.Sprintf("version %d is the baseline", out.Version)

@@ -26,6 +26,7 @@ type Devices interface {
 	List(ctx context.Context, f inventory.Filter) ([]inventory.Device, error)
 	Show(ctx context.Context, key string) (inventory.Device, error)
 	FactsOf(ctx context.Context, id int64) (inventory.Facts, error)
+	KeysOf(ctx context.Context, id int64) ([]inventory.Key, error)
 	Telnet(dev inventory.Device) bool
 	Add(ctx context.Context, n inventory.NewDevice, by string) (inventory.Device, error)
 	Import(ctx context.Context, file []byte, o inventory.ImportOptions, by string) (inventory.Imported, error)
@@ -136,9 +137,55 @@ func (s *Server) rows(ctx context.Context, devs []inventory.Device) ([]Device, e
 	}
 	rows := make([]Device, 0, len(devs))
 	for _, d := range devs {
-		rows = append(rows, row(d, standings[d.ID]))
+		r, err := s.row(ctx, d, standings[d.ID])
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, r)
 	}
 	return rows, nil
+}
+
+// row is what is known of a device, with why it is not backed up. What a person
+// has settled since its newest attempt is no reason any more.
+func (s *Server) row(ctx context.Context, d inventory.Device, st backup.Standing) (Device, error) {
+	r := row(d, st)
+	if r.ProblemKind != collector.ErrHostKeyChanged && r.ProblemKind != collector.ErrHostKeyUnknown {
+		return r, nil
+	}
+	keys, err := s.devices.KeysOf(ctx, d.ID)
+	if err != nil {
+		return r, err
+	}
+	if keySettled(keys, st.At) {
+		r.ProblemKind, r.ProblemStep, r.Problem = keyAccepted, "", notRead("new host key accepted", d.Name)
+	}
+	return r, nil
+}
+
+// keySettled reports whether a person has decided about the host key that an
+// attempt met: the new one is accepted, or the old one is dropped.
+func keySettled(keys []inventory.Key, attempt time.Time) bool {
+	settled := false
+	for _, k := range keys {
+		switch {
+		case k.State == inventory.KeyPending:
+			return false
+		case k.ByPerson || k.State == inventory.KeyDropped:
+			settled = settled || k.At.After(attempt)
+		}
+	}
+	return settled
+}
+
+// What a person has decided and no session has shown yet.
+const (
+	discarded   collector.Kind = "discarded"    // the capture in quarantine
+	keyAccepted collector.Kind = "key-accepted" // the host key that was another one
+)
+
+func notRead(what, name string) string {
+	return what + ", not read since. muster backup " + name
 }
 
 func row(d inventory.Device, st backup.Standing) Device {
@@ -167,6 +214,8 @@ func row(d inventory.Device, st backup.Standing) Device {
 	case d.Missing != "":
 		r.ProblemKind, r.Problem = d.Missing, d.MissingReason
 	case !d.Managed:
+	case st.Outcome == backup.Quarantined && !st.Waiting:
+		r.ProblemKind, r.Problem = discarded, notRead("discarded", d.Name)
 	case st.Message != "":
 		r.ProblemKind, r.ProblemStep, r.Problem = st.Kind, st.Step, st.Message
 	}
@@ -200,8 +249,12 @@ func (s *Server) Device(ctx context.Context, name string) (DeviceDetail, error) 
 	if def, ok := s.house.Platforms().ByName(d.Platform); ok && !d.Managed {
 		unread = def.Unread()
 	}
+	r, err := s.row(ctx, d, standings[d.ID])
+	if err != nil {
+		return DeviceDetail{}, err
+	}
 	return DeviceDetail{
-		Device:        row(d, standings[d.ID]),
+		Device:        r,
 		AddressReason: d.AddressReason, PlatformReason: d.PlatformReason, Tags: full(d.Tags),
 		Credential: d.SSHCredential, SNMPCredential: d.SNMPCredential, Algorithms: string(d.Algorithms), Telnet: s.devices.Telnet(d),
 		FirstSeen: known(d.FirstSeen), LastSeen: known(d.LastSeen),

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"sort"
+	"strings"
 
 	"muster/backup"
 	"muster/inventory"
@@ -46,7 +47,13 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 			c.Devices = append(c.Devices, d.Name)
 		}
 	}
-	for _, c := range causes {
+	for why, c := range causes {
+		if why.unread {
+			c.Mend = "muster backup"
+			if c.Count == len(c.Devices) {
+				c.Mend += " " + strings.Join(c.Devices, " ")
+			}
+		}
 		st.Causes = append(st.Causes, *c)
 	}
 	sort.Slice(st.Causes, func(i, j int) bool {
@@ -74,7 +81,10 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 }
 
 // reason is what devices must have in common to be one cause.
-type reason struct{ kind, step string }
+type reason struct {
+	kind, step string
+	unread     bool // a person has settled it, and only a backup can tell more
+}
 
 func reasonOf(d Device) reason {
 	switch {
@@ -82,8 +92,12 @@ func reasonOf(d Device) reason {
 		return reason{kind: "disabled"}
 	case d.State == string(inventory.StateDown) || d.State == string(inventory.StateBehind):
 		return reason{kind: d.State}
+	case d.ProblemKind == discarded:
+		return reason{kind: "discarded, not read since", unread: true}
+	case d.ProblemKind == keyAccepted:
+		return reason{kind: "new host key accepted, not read since", unread: true}
 	case d.ProblemKind != "":
-		return reason{string(d.ProblemKind), string(d.ProblemStep)}
+		return reason{kind: string(d.ProblemKind), step: string(d.ProblemStep)}
 	case d.BackupState == backup.Stale:
 		return reason{kind: "stale"}
 	}
