@@ -68,7 +68,7 @@ func (b *Backups) device(ctx context.Context, id int64) (inventory.Device, error
 			return d, nil
 		}
 	}
-	return inventory.Device{}, fmt.Errorf("device %d is not in the inventory: %w", id, ErrNotStored)
+	return inventory.Device{}, NotStored("device %d is not in the inventory", id)
 }
 
 // approve approves a version; group, where it is given, has to be that of the
@@ -130,10 +130,10 @@ func (b *Backups) pick(ctx context.Context, dev inventory.Device, version int) (
 		return stand, 0, fmt.Errorf("read what stands: %w", err)
 	}
 	if stand.Newest == 0 {
-		return stand, 0, fmt.Errorf("%s has no version yet. Take one: muster backup %s: %w", dev.Name, dev.Name, ErrNotStored)
+		return stand, 0, NotStored("%s has no version yet. Take one: muster backup %s", dev.Name, dev.Name)
 	}
 	if version < 0 || version > stand.Newest {
-		return stand, 0, fmt.Errorf("%s has no version %d; see muster config log %s: %w", dev.Name, version, dev.Name, ErrNotStored)
+		return stand, 0, NotStored("%s has no version %d; see muster config log %s", dev.Name, version, dev.Name)
 	}
 	if version == 0 {
 		version = stand.Newest

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"muster/inventory/platform"
@@ -94,10 +95,10 @@ func (b *Backups) find(ctx context.Context, device int64, w Which) (raw []byte, 
 		return raw, c.Platform, nil, err
 	}
 	if ground.Newest == 0 && ground.Waiting != 0 {
-		return nil, "", nil, fmt.Errorf("%s has no version yet; a capture waits in quarantine: muster config show %s --quarantined: %w", name, name, ErrNotStored)
+		return nil, "", nil, NotStored("%s has no version yet; a capture waits in quarantine: muster config show %s --quarantined", name, name)
 	}
 	if ground.Newest == 0 {
-		return nil, "", nil, fmt.Errorf("%s has no version yet. Take one: muster backup %s: %w", name, name, ErrNotStored)
+		return nil, "", nil, NotStored("%s has no version yet. Take one: muster backup %s", name, name)
 	}
 	v, err := b.store.VersionTexts(ctx, device, w.Version, true)
 	if err != nil {
@@ -130,7 +131,7 @@ func (b *Backups) find(ctx context.Context, device int64, w Which) (raw []byte, 
 		raw, err = partOf(name, c, w.Part)
 		return raw, c.Platform, nil, err
 	}
-	return nil, "", nil, fmt.Errorf("%s: version %d has no part %q, only %v: %w", name, v.Number, w.Part, v.Version.Parts, ErrNotStored)
+	return nil, "", nil, NotStored("%s: version %d has no part %q, only %s", name, v.Number, w.Part, strings.Join(v.Version.Parts, ", "))
 }
 
 func partOf(name string, c Capture, part string) ([]byte, error) {
@@ -138,18 +139,18 @@ func partOf(name string, c Capture, part string) ([]byte, error) {
 	for _, t := range c.Texts {
 		if t.Part == part || part == "" && t.Role == platform.RoleRunning {
 			if t.Raw == nil {
-				return nil, fmt.Errorf("%s: part %q was not read: %s: %w", name, t.Part, t.Note, ErrNotStored)
+				return nil, NotStored("%s: part %q was not read: %s", name, t.Part, t.Note)
 			}
 			return t.Raw, nil
 		}
 		have = append(have, t.Part)
 	}
-	return nil, fmt.Errorf("%s: there is no part %q, only %v: %w", name, part, have, ErrNotStored)
+	return nil, NotStored("%s: there is no part %q, only %s", name, part, strings.Join(have, ", "))
 }
 
 func versionError(name string, number int, err error) error {
 	if errors.Is(err, ErrNotStored) {
-		return fmt.Errorf("%s has no version %d; see muster config log %s: %w", name, number, name, ErrNotStored)
+		return NotStored("%s has no version %d; see muster config log %s", name, number, name)
 	}
 	return fmt.Errorf("read version %d of %s: %w", number, name, err)
 }
@@ -198,7 +199,7 @@ func (b *Backups) Diff(ctx context.Context, w io.Writer, device int64, a, c int)
 		}
 	}
 	if a == 0 {
-		return fmt.Errorf("%s has no version before %d; a diff needs two: %w", name, c, ErrNotStored)
+		return NotStored("%s has no version before %d; a diff needs two", name, c)
 	}
 	return b.diffVersions(ctx, w, device, name, a, c)
 }
@@ -212,7 +213,7 @@ func (b *Backups) DiffBaseline(ctx context.Context, w io.Writer, device int64) e
 	}
 	name := b.nameOf(ctx, device)
 	if ground.Baseline == 0 {
-		return fmt.Errorf("%s has no baseline. Pin one: muster config baseline %s: %w", name, name, ErrNotStored)
+		return NotStored("%s has no baseline. Pin one: muster config baseline %s", name, name)
 	}
 	return b.diffVersions(ctx, w, device, name, ground.Baseline, ground.Newest)
 }
@@ -226,7 +227,7 @@ func (b *Backups) DiffApproved(ctx context.Context, w io.Writer, device int64) e
 	}
 	name := b.nameOf(ctx, device)
 	if ground.Approved == 0 {
-		return fmt.Errorf("%s has no version yet: %w", name, ErrNotStored)
+		return NotStored("%s has no version yet", name)
 	}
 	return b.diffVersions(ctx, w, device, name, ground.Approved, ground.Newest)
 }
@@ -283,7 +284,7 @@ func (b *Backups) lastGood(ctx context.Context, device int64) (name string, c Ca
 	}
 	name = b.nameOf(ctx, device)
 	if ground.LastGood == 0 {
-		return name, c, nil, fmt.Errorf("%s has no good backup yet. Take one: muster backup %s: %w", name, name, ErrNotStored)
+		return name, c, nil, NotStored("%s has no good backup yet. Take one: muster backup %s", name, name)
 	}
 	if c, err = b.store.CaptureTexts(ctx, ground.LastGood); err != nil {
 		return name, c, nil, fmt.Errorf("read the newest capture: %w", err)
@@ -305,7 +306,7 @@ func (b *Backups) DiffUnsaved(ctx context.Context, w io.Writer, device int64) er
 	running, startup := savedTexts(c.Texts)
 	d, known := savedForms(rules, b.key, running, startup)
 	if !known {
-		return fmt.Errorf("%s: what the device boots with is not known: its platform %s keeps no text of its own, or the text could not be read: %w", name, c.Platform, ErrNotStored)
+		return NotStored("%s: what the device boots with is not known: its platform %s keeps no text of its own, or the text could not be read", name, c.Platform)
 	}
 	return d.writeTo(w, "startup\t"+c.TakenAt.UTC().Format(time.RFC3339), "running\t"+c.TakenAt.UTC().Format(time.RFC3339), remark, outwardLine)
 }
@@ -329,7 +330,7 @@ func (b *Backups) WritePending(ctx context.Context, w io.Writer, device int64) e
 		}
 	}
 	if !shown {
-		return fmt.Errorf("%s: nothing on %s shows muster a change that waits: %w", name, c.Platform, ErrNotStored)
+		return NotStored("%s: nothing on %s shows muster a change that waits", name, c.Platform)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"muster/collector"
@@ -12,6 +13,16 @@ import (
 
 // ErrNotStored is what a [Store] answers, wrapped, where there is no such text.
 var ErrNotStored = errors.New("not stored")
+
+// NotStored is ErrNotStored in a sentence of its own: "not stored" behind a command
+// to type would be typed with it.
+func NotStored(format string, args ...any) error { return absent(fmt.Sprintf(format, args...)) }
+
+type absent string
+
+func (a absent) Error() string { return string(a) }
+
+func (a absent) Is(target error) bool { return target == ErrNotStored }
 
 // Store keeps captures, versions, decisions and drift. *store.Store is the real
 // one. All may be called from any goroutine; Backups sees to it that at most one

@@ -345,5 +345,8 @@ func (d *Devices) Learn(ctx context.Context, id int64, facts []platform.Fact) er
 	})
 }
 
+// Port is the TCP port where sessions with dev are opened.
+func (d *Devices) Port(dev Device) uint16 { return d.o.Network().Port(dev) }
+
 // Telnet reports whether dev is read by Telnet, since its scope says so.
 func (d *Devices) Telnet(dev Device) bool { return d.o.Network().Telnet(dev) }

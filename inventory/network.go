@@ -121,6 +121,9 @@ func (m *credentials) changed(c collector.Credential) {
 	m.known[c.Name] = knownCredential{c: c}
 }
 
+// Port is the TCP port where sessions with dev are opened.
+func (n Network) Port(dev Device) uint16 { return sshAddr(dev, n.scope(dev)).Port() }
+
 // Telnet reports whether dev is read by Telnet, since its scope says so.
 func (n Network) Telnet(dev Device) bool { return n.scope(dev).TelnetPort != 0 }
 

@@ -22,6 +22,7 @@ type Change struct {
 	Tags       *[]string
 	Algorithms *collector.Algorithms
 	Timeout    *time.Duration
+	Port       *uint16 // TCP, of SSH or Telnet; 0: the scope's again
 	Managed    *bool
 	Disabled   *bool
 }
@@ -123,6 +124,10 @@ func (d *Devices) apply(tx Tx, dev *Device, c Change, n Network, addr netip.Addr
 	if c.Timeout != nil {
 		dev.Timeout = *c.Timeout
 		note("timeout", "%s", *c.Timeout)
+	}
+	if c.Port != nil {
+		dev.SSHPort = *c.Port
+		note("port", "%d", *c.Port)
 	}
 	if c.Managed != nil {
 		dev.Managed, dev.ManagedGiven = *c.Managed, true

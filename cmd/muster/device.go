@@ -113,6 +113,9 @@ func (c *deviceShowCmd) Run(s *session) error {
 		row("problem", d.Problem)
 		row("credential", d.Credential)
 		row("algorithms", d.Algorithms)
+		if usual := map[bool]uint16{false: 22, true: 23}[d.Telnet]; d.Port != 0 && d.Port != usual {
+			row("port", fmt.Sprint(d.Port))
+		}
 		if d.Telnet {
 			row("read by", "telnet: passwords travel in clear")
 		}
@@ -212,6 +215,7 @@ type deviceSetCmd struct {
 	Credential *string  `help:"The only credential that is tried; empty: the scope's again. Starts a new count of rejected logins."`
 	Algorithms *string  `help:"SSH algorithms: modern, compatible or legacy; empty: the scope's again."`
 	Timeout    *string  `help:"Wait for the first byte of an answer and inside one, e.g. 5m; empty: the scope's again."`
+	Port       *uint16  `help:"TCP port of its SSH or Telnet server; 0: the scope's again."`
 	Tag        []string `help:"Tags, replacing the ones there are."`
 	Managed    *bool    `negatable:"" help:"Back it up, check it, alert about it."`
 	Disable    bool     `xor:"enable" help:"Leave it alone: no backup, no check, no alert."`
@@ -219,14 +223,17 @@ type deviceSetCmd struct {
 }
 
 func (c *deviceSetCmd) Run(s *session) error {
+	set := api.DeviceSet{Name: c.Name, Site: c.Site, Platform: c.Platform, Credential: c.Credential, Algorithms: c.Algorithms, Timeout: c.Timeout, Port: c.Port, Managed: c.Managed}
+	if c.Disable || c.Enable {
+		set.Disabled = &c.Disable
+	}
+	if c.Tag != nil {
+		set.Tags = &c.Tag
+	}
+	if set == (api.DeviceSet{}) {
+		return &api.Error{Message: "say what is to be set, e.g. --site paris (muster device set --help)", Exit: exitUsage}
+	}
 	return s.client(func(ctx context.Context, cl *api.Client) error {
-		set := api.DeviceSet{Name: c.Name, Site: c.Site, Platform: c.Platform, Credential: c.Credential, Algorithms: c.Algorithms, Timeout: c.Timeout, Managed: c.Managed}
-		if c.Disable || c.Enable {
-			set.Disabled = &c.Disable
-		}
-		if c.Tag != nil {
-			set.Tags = &c.Tag
-		}
 		d, err := cl.SetDevice(ctx, c.Device, set)
 		if err != nil {
 			return err

@@ -110,7 +110,7 @@ const hungUp = "Check that an SSH server listens there, that its access list and
 
 // slow is what to do about a device that went silent in the middle of an answer.
 func slow(c *connection) string {
-	return fmt.Sprintf("Check the device's load, or raise the deadline: muster device set %s --timeout", c.name())
+	return fmt.Sprintf("Check the device's load, or raise the deadline: muster device set %s --timeout 5m", c.name())
 }
 
 func (c *connection) connect(ctx context.Context) error {
@@ -136,7 +136,7 @@ func (c *connection) connect(ctx context.Context) error {
 			fmt.Sprintf("Check that %s is up and that no filter drops TCP port %d from here", c.name(), c.t.Addr.Port()), err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		err = c.fail(collector.StepConnect, collector.ErrRefused, nil,
-			fmt.Sprintf("Switch %s on at %s, or set its port: nothing listens on TCP port %d", c.t.Protocol(), c.name(), c.t.Addr.Port()), err)
+			fmt.Sprintf("Switch %[1]s on at %[2]s, or set its port (muster device set %[2]s --port PORT): nothing listens on TCP port %[3]d", c.t.Protocol(), c.name(), c.t.Addr.Port()), err)
 	case errors.Is(err, syscall.ECONNRESET): // so fast that the connection was never seen to stand
 		err = c.fail(collector.StepConnect, collector.ErrClosed, nil, hungUp, err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL) && c.t.Source.IsValid():
@@ -276,7 +276,7 @@ func (c *connection) handshakeError(ctx context.Context, now *phase, a *authenti
 		}
 		do := "Check the device's load and its SSH server: it accepts connections but does not go on"
 		if now.step == collector.StepLogin {
-			do = fmt.Sprintf("Check the device's authentication servers (TACACS+, RADIUS), or raise the login deadline: muster device set %s --timeout", c.name())
+			do = fmt.Sprintf("Check the device's authentication servers (TACACS+, RADIUS), or raise the login deadline: muster device set %s --timeout 5m", c.name())
 		}
 		return c.fail(now.step, collector.ErrTimedOut, said, cmp.Or(noSSH, do), err)
 	}

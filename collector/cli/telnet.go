@@ -411,7 +411,7 @@ func (l *telnetLogin) ended(ctx context.Context, now *phase, err error) error {
 		return stopped
 	case stopped != nil && len(l.seen()) > 0:
 		return l.c.fail(collector.StepLogin, collector.ErrTimedOut, l.seen(),
-			fmt.Sprintf("Log in to %[1]s by hand once and see what it waits for, or raise the login deadline: muster device set %[1]s --timeout", l.c.name()), err)
+			fmt.Sprintf("Log in to %[1]s by hand once and see what it waits for, or raise the login deadline: muster device set %[1]s --timeout 5m", l.c.name()), err)
 	case stopped != nil:
 		return l.c.fail(collector.StepLogin, collector.ErrTimedOut, nil,
 			"Check the device's load and its authentication servers (TACACS+, RADIUS): it accepts connections but does not go on", err)

@@ -204,3 +204,4 @@ func router1() inventory.Device {
 }
 
 func (*fakeDevices) Telnet(inventory.Device) bool { return false }
+func (*fakeDevices) Port(inventory.Device) uint16 { return 22 }

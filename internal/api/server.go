@@ -28,6 +28,7 @@ type Devices interface {
 	FactsOf(ctx context.Context, id int64) (inventory.Facts, error)
 	KeysOf(ctx context.Context, id int64) ([]inventory.Key, error)
 	Telnet(dev inventory.Device) bool
+	Port(dev inventory.Device) uint16
 	Add(ctx context.Context, n inventory.NewDevice, by string) (inventory.Device, error)
 	Import(ctx context.Context, file []byte, o inventory.ImportOptions, by string) (inventory.Imported, error)
 	Set(ctx context.Context, key string, c inventory.Change, by string) (inventory.Device, error)
@@ -256,7 +257,7 @@ func (s *Server) Device(ctx context.Context, name string) (DeviceDetail, error) 
 	return DeviceDetail{
 		Device:        r,
 		AddressReason: d.AddressReason, PlatformReason: d.PlatformReason, Tags: full(d.Tags),
-		Credential: d.SSHCredential, SNMPCredential: d.SNMPCredential, Algorithms: string(d.Algorithms), Telnet: s.devices.Telnet(d),
+		Credential: d.SSHCredential, SNMPCredential: d.SNMPCredential, Algorithms: string(d.Algorithms), Telnet: s.devices.Telnet(d), Port: s.devices.Port(d),
 		FirstSeen: known(d.FirstSeen), LastSeen: known(d.LastSeen),
 		ReadAt: known(f.ReadAt), Behind: d.Behind, Unread: unread, Question: d.Question,
 		Facts: full(f.Facts), Interfaces: full(f.Interfaces), Addresses: full(f.Addresses), VLANs: full(f.VLANs),

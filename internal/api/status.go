@@ -128,7 +128,7 @@ var mends = map[string]string{
 	"no-common-algorithm": "The device offers only old algorithms: allow them for it (muster device set NAME --algorithms compatible or legacy).",
 	"platform-unknown":    "Say what it is: muster device set NAME --platform PLATFORM (muster platform list).",
 	"unreachable":         "No way to the device: look at routing, and at its management interface.",
-	"refused":             "The SSH port is closed: switch SSH on at the device, or set the port of the scope.",
+	"refused":             "The SSH port is closed: switch SSH on at the device, or set the port of the scope, or of the device: muster device set NAME --port PORT.",
 	"timed-out":           "It went silent: muster doctor DEVICE shows at which step, and how long it took.",
 	"proof-missing":       "Read it (muster config show NAME --quarantined), then muster config accept or discard NAME.",
 	"output-incomplete":   "The text broke off: it is read again tonight; muster doctor DEVICE shows where.",

@@ -57,6 +57,7 @@ type DeviceDetail struct {
 	SNMPCredential string              `json:"snmp_credential,omitempty"` // the only one that is asked with
 	Algorithms     string              `json:"algorithms,omitempty"`      // SSH profile that a person set; empty: the scope's
 	Telnet         bool                `json:"telnet,omitempty"`          // read by Telnet, in clear, since its scope says so
+	Port           uint16              `json:"port,omitempty"`            // TCP, where its sessions are opened
 	FirstSeen      *time.Time          `json:"first_seen,omitempty"`
 	LastSeen       *time.Time          `json:"last_seen,omitempty"`
 	ReadAt         *time.Time          `json:"read_at,omitempty"`  // when facts and tables were read last
@@ -103,6 +104,7 @@ type DeviceSet struct {
 	Credential *string   `json:"credential,omitempty"` // "" takes it back
 	Algorithms *string   `json:"algorithms,omitempty"`
 	Timeout    *string   `json:"timeout,omitempty"` // a duration, e.g. "5m"
+	Port       *uint16   `json:"port,omitempty"`    // 0: the scope's again
 	Tags       *[]string `json:"tags,omitempty"`
 	Managed    *bool     `json:"managed,omitempty"`
 	Disabled   *bool     `json:"disabled,omitempty"`

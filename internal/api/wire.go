@@ -80,7 +80,7 @@ func count(r *http.Request, name string) int {
 
 // change reads what the strings of a DeviceSet mean.
 func (d DeviceSet) change() (inventory.Change, error) {
-	c := inventory.Change{Name: d.Name, Site: d.Site, Platform: d.Platform, Credential: d.Credential, Tags: d.Tags, Managed: d.Managed, Disabled: d.Disabled}
+	c := inventory.Change{Name: d.Name, Site: d.Site, Platform: d.Platform, Credential: d.Credential, Tags: d.Tags, Port: d.Port, Managed: d.Managed, Disabled: d.Disabled}
 	if d.Algorithms != nil {
 		a := collector.Algorithms(*d.Algorithms)
 		c.Algorithms = &a

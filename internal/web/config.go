@@ -190,14 +190,14 @@ func (w *site) diff(r *http.Request) (string, view, error) {
 func versionPair(a, b string, log []api.Version) (x, y int, err error) {
 	if a == "approved" && b == "newest" {
 		if len(log) == 0 {
-			return 0, 0, fmt.Errorf("there is no version yet; muster backup takes one: %w", backup.ErrNotStored)
+			return 0, 0, backup.NotStored("there is no version yet; muster backup takes one")
 		}
 		for _, v := range log {
 			if v.Approved {
 				return v.Version, log[0].Version, nil
 			}
 		}
-		return 0, 0, fmt.Errorf("no version is approved; muster config approve does it: %w", backup.ErrNotStored)
+		return 0, 0, backup.NotStored("no version is approved; muster config approve does it")
 	}
 	if x, err = versionNumber(a); err != nil {
 		return 0, 0, err

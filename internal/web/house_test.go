@@ -400,3 +400,4 @@ func (h *house) addresses() []string {
 }
 
 func (*fakeDevices) Telnet(inventory.Device) bool { return false }
+func (*fakeDevices) Port(inventory.Device) uint16 { return 22 }
