@@ -54,6 +54,12 @@ func Prepare(dir string) (id string, fresh bool, err error) {
 	return id, fresh, err
 }
 
+// Begun reports whether a directory holds a database; it makes nothing.
+func Begun(dir string) (bool, error) {
+	fresh, err := headerFits(filepath.Join(dir, dbName))
+	return !fresh, err
+}
+
 // makeDir makes dir with 0700, or makes it so. A wider directory that holds
 // other people's files is refused: closing it could break what uses them.
 func makeDir(dir string) error {

@@ -210,7 +210,7 @@ func TestBadInputIsOneSentenceAndLosesNothing(t *testing.T) {
 		}, []string{"status"}, 2, []string{`muster\.key may be used by everybody`, `chmod 600`}},
 
 		"a directory without rights":    {func(p *place) { p.dir = filepath.Join(p.config, "data") }, []string{"status"}, 2, []string{`muster\.yaml`, `--dir`}},
-		"a key file where none can be":  {func(p *place) { p.dir, p.key = p.root+"/new", p.config+"/key" }, []string{"status"}, 2, []string{`muster\.yaml/key`, `--key`}},
+		"a key file where none can be":  {func(p *place) { p.dir, p.key = p.root+"/new", p.config+"/key" }, []string{"discover"}, 2, []string{`muster\.yaml/key`, `--key`}},
 		"an export where none can be":   {nil, []string{"config", "export", "MUSTER.YAML/out"}, 1, []string{`muster\.yaml: not a directory`}},
 		"a copy of the store, no place": {nil, []string{"self", "backup", "MUSTER.YAML/copy.db"}, 1, []string{`muster\.yaml/copy\.db`}},
 		"a port in use":                 {portInUse, []string{"serve"}, 2, []string{`cannot listen on 127\.0\.0\.1:\d+`, `in use`, `web: listen:`, `muster\.yaml`}},

@@ -158,7 +158,7 @@ type deviceAddCmd struct {
 }
 
 func (c *deviceAddCmd) Run(s *session) error {
-	return s.client(func(ctx context.Context, cl *api.Client) error {
+	return s.begin(func(ctx context.Context, cl *api.Client) error {
 		if c.Address != "-" {
 			return c.add(ctx, s, cl, api.DeviceAdd{Address: c.Address, Name: c.Name, Platform: c.Platform, Credential: c.Credential, Site: c.Site})
 		}

@@ -35,7 +35,7 @@ func (c *deviceImportCmd) Run(s *session) error {
 	if c.Format != "auto" {
 		in.Format = c.Format
 	}
-	return s.client(func(ctx context.Context, cl *api.Client) error {
+	return s.begin(func(ctx context.Context, cl *api.Client) error {
 		done, err := cl.Import(ctx, in)
 		if err != nil {
 			return err

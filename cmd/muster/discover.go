@@ -20,7 +20,7 @@ func (c *discoverCmd) Run(s *session) error {
 	if c.Explain != "" {
 		return c.explain(s)
 	}
-	return s.client(func(ctx context.Context, cl *api.Client) error {
+	return s.begin(func(ctx context.Context, cl *api.Client) error {
 		results, err := following[inventory.Result]{
 			what: "sweeping",
 			call: func(each func(api.Line) error) error {
@@ -53,7 +53,7 @@ func (c *discoverCmd) explain(s *session) error {
 	if len(c.Scope) > 0 || c.DryRun {
 		return &api.Error{Message: "--explain is about one address: leave out scopes and --dry-run", Exit: exitUsage}
 	}
-	return s.client(func(ctx context.Context, cl *api.Client) error {
+	return s.begin(func(ctx context.Context, cl *api.Client) error {
 		steps, err := cl.Explain(ctx, c.Explain)
 		if err != nil {
 			return err

@@ -90,14 +90,26 @@ func (s *session) options() app.Options {
 }
 
 // client connects to the process that holds the data directory, or becomes it
-// for as long as f runs.
+// for as long as f runs. The directory must hold data: of a new one, which a slip
+// in --dir would make, a verb could only say that all is well.
 func (s *session) client(f func(ctx context.Context, c *api.Client) error) error {
-	c, done, err := app.Connect(s.ctx, s.options())
+	o := s.options()
+	o.Begun = true
+	return connected(s.ctx, o, f)
+}
+
+// begin is client for verbs with which an installation may begin.
+func (s *session) begin(f func(ctx context.Context, c *api.Client) error) error {
+	return connected(s.ctx, s.options(), f)
+}
+
+func connected(ctx context.Context, o app.Options, f func(ctx context.Context, c *api.Client) error) error {
+	c, done, err := app.Connect(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return f(s.ctx, c)
+	return f(ctx, c)
 }
 
 func main() {

@@ -129,7 +129,7 @@ func (c *platformTestCmd) Run(s *session) error {
 type platformListCmd struct{ listing }
 
 func (c *platformListCmd) Run(s *session) error {
-	return s.client(func(ctx context.Context, cl *api.Client) error {
+	return s.begin(func(ctx context.Context, cl *api.Client) error {
 		p, err := cl.Platforms(ctx)
 		if err != nil {
 			return err
@@ -153,7 +153,7 @@ type platformShowCmd struct {
 }
 
 func (c *platformShowCmd) Run(s *session) error {
-	return s.client(func(ctx context.Context, cl *api.Client) error {
+	return s.begin(func(ctx context.Context, cl *api.Client) error {
 		p, err := cl.Platform(ctx, c.Name)
 		if err != nil {
 			return err

@@ -31,7 +31,7 @@ func (c *secretSetCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	return s.client(func(ctx context.Context, cl *api.Client) error {
+	return s.begin(func(ctx context.Context, cl *api.Client) error {
 		use, err := cl.SetSecret(ctx, c.Name, value)
 		if err != nil {
 			return err
@@ -125,7 +125,7 @@ func (s *session) answer(read func() (string, error)) (string, error) {
 type secretListCmd struct{ listing }
 
 func (c *secretListCmd) Run(s *session) error {
-	return s.client(func(ctx context.Context, cl *api.Client) error {
+	return s.begin(func(ctx context.Context, cl *api.Client) error {
 		names, err := cl.Secrets(ctx)
 		if err != nil {
 			return err

@@ -36,6 +36,7 @@ type Options struct {
 	Dir     string // data directory; empty: the account's
 	Config  string // settings file; empty: muster.yaml in a Dir that was given, else the account's
 	Key     string // master key file; empty: see secret.Locate
+	Begun   bool   // refuse a data directory that holds no data yet, instead of making it one
 	Version string
 	Stderr  io.Writer                        // for the log; nil: os.Stderr
 	Log     slog.Level                       // what is logged at all; the zero value is Info

@@ -37,6 +37,9 @@ func Connect(ctx context.Context, o Options) (c *api.Client, done func(), err er
 			return nil, nil, err
 		}
 		if pid == 0 {
+			if begun, err := store.Begun(o.Dir); o.Begun && err == nil && !begun {
+				return nil, nil, refuse("%s holds no data of muster; muster init or muster discover makes it, or name the right one with --dir", o.Dir)
+			}
 			a, err := Open(ctx, o)
 			if errors.Is(err, store.ErrLocked) {
 				continue // somebody was faster
