@@ -60,9 +60,10 @@ func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventor
 	for _, p := range c.Proofs {
 		judged.Detail += fmt.Sprintf("; %s: %s (%s)", p.Part, p.Rule, collector.Escape(p.Seen))
 	}
-	if err == nil {
+	if !errors.Is(err, collector.ErrPartMissing) { // a part that is missed may be that of the command
 		excuse(rules, &c)
-	} else {
+	}
+	if err != nil {
 		if e, known := b.masked(dev, rules, err); known {
 			err = e
 		}
@@ -73,7 +74,8 @@ func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventor
 }
 
 // excuse makes no failure of a command that the device does not know and that a
-// trusted capture could do without, or for which another one was answered.
+// capture can do without, or for which another one was answered. That the capture
+// is not trusted has other reasons, which are told.
 func excuse(rules rules, c *Capture) {
 	missing := map[string]bool{}
 	for _, t := range c.Texts {

@@ -30,7 +30,7 @@ func (j *judgement) counted(part string, c completeRules, text []byte, lines []l
 		if have < told*c.least/100 {
 			return j.fail(part, collector.ErrImplausible, "it has %d bytes, its header says %d", have, told)
 		}
-		j.proved(part, "byte count", fmt.Sprintf("%d of %d bytes", have, told))
+		j.proved(part, "byte count", fmt.Sprintf("%d bytes, its header tells %d; %d %% are enough", have, told, c.least))
 		return nil
 	}
 	return j.fail(part, collector.ErrProofMissing, "the line that tells its size is not there")
