@@ -67,6 +67,12 @@ func sentence[T any](name string, cell func(T) string) column[T] {
 	return c
 }
 
+// shown gives people another cell than programs.
+func (c column[T]) shown(cell func(T) string) column[T] {
+	c.cell = cell
+	return c
+}
+
 // keyed gives a column another JSON key than its head.
 func (c column[T]) keyed(key string) column[T] {
 	c.key = key

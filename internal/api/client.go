@@ -316,9 +316,10 @@ func (c *Client) Alerts(ctx context.Context, all bool) (a []alert.Alert, err err
 	return a, c.call(ctx, "GET", path("alerts"), values("all", flag(all)), nil, &a)
 }
 
-// AckAlert says that somebody has taken an alert, with a note.
-func (c *Client) AckAlert(ctx context.Context, id int64, note string) error {
-	return c.call(ctx, "POST", path("alerts", strconv.FormatInt(id, 10), "ack"), values("note", note), nil, nil)
+// AckAlert says that somebody (empty: whoever sits at the command) has taken an
+// alert, with a note.
+func (c *Client) AckAlert(ctx context.Context, id int64, who, note string) error {
+	return c.call(ctx, "POST", path("alerts", strconv.FormatInt(id, 10), "ack"), values("by", who, "note", note), nil, nil)
 }
 
 // Explain says what muster would do at an address or a device, and why.

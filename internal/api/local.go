@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -166,7 +167,7 @@ func (s *Server) acting(mux *router) {
 		if err != nil {
 			return nil, &Error{Message: "an alert is named by its number; muster alert list shows them", Exit: 2}
 		}
-		_, err = s.alerts.Ack(r.Context(), id, by, r.FormValue("note"))
+		_, err = s.alerts.Ack(r.Context(), id, cmp.Or(r.FormValue("by"), by), r.FormValue("note"))
 		return struct{}{}, err
 	}))
 	mux.HandleFunc("POST /v1/receivers/{name}/test", answer(func(r *http.Request) (any, error) {
