@@ -78,6 +78,7 @@ type command struct {
 // session is what a verb gets to work with.
 type session struct {
 	globals
+	args   []string // as they were typed
 	ctx    context.Context
 	stdin  io.Reader
 	stdout io.Writer
@@ -86,7 +87,7 @@ type session struct {
 
 func (s *session) options() app.Options {
 	// A verb says itself how its work went, so nothing of it is logged.
-	return app.Options{Dir: s.Dir, Config: s.Config, Key: s.Key, Version: version, Stderr: s.stderr, Log: slog.LevelError + 1}
+	return app.Options{Dir: s.Dir, Config: s.Config, Key: s.Key, Version: version, Typed: s.args, Stderr: s.stderr, Log: slog.LevelError + 1}
 }
 
 // client connects to the process that holds the data directory, or becomes it
@@ -169,7 +170,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 			fmt.Fprintln(stderr, "muster: stopping; sessions at work get some seconds to end as they should, a second Ctrl-C ends all at once")
 		}
 	}()
-	s := &session{globals: cmd.globals, ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
+	s := &session{globals: cmd.globals, args: args, ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
 	return s.ended(k.Run(s))
 }
 

@@ -36,6 +36,7 @@ type Options struct {
 	Dir     string // data directory; empty: the account's
 	Config  string // settings file; empty: muster.yaml in a Dir that was given, else the account's
 	Key     string // master key file; empty: see secret.Locate
+	Typed   []string // the arguments of the command, for advice that repeats them
 	Begun   bool   // refuse a data directory that holds no data yet, instead of making it one
 	Version string
 	Stderr  io.Writer                        // for the log; nil: os.Stderr
@@ -204,6 +205,9 @@ func noRights(err error) bool {
 // locateKey finds the master key of the data directory, and makes it for a new one.
 func locateKey(o Options, fromSettings string) (secret.Found, error) {
 	id, fresh, err := store.Prepare(o.Dir)
+	if whose := notYours(o, err); whose != nil {
+		return secret.Found{}, whose
+	}
 	if noRights(err) {
 		return secret.Found{}, &api.Error{Message: err.Error(), Exit: 2}
 	}

@@ -30,6 +30,9 @@ func Connect(ctx context.Context, o Options) (c *api.Client, done func(), err er
 			}
 		}
 		pid, err := store.Holder(o.Dir)
+		if whose := notYours(o, err); whose != nil {
+			return nil, nil, whose
+		}
 		if noRights(err) {
 			return nil, nil, refuse("%s cannot hold muster's data (%v); give a directory that you may write with --dir", o.Dir, err)
 		}
