@@ -84,7 +84,8 @@ func makeDir(dir string) error {
 	}
 	ours := len(names) == 0
 	for _, n := range names {
-		ours = ours || strings.HasPrefix(n.Name(), "muster.")
+		// muster init has begun its settings there: .muster-….yaml.
+		ours = ours || strings.HasPrefix(n.Name(), "muster.") || strings.HasPrefix(n.Name(), ".muster-")
 	}
 	if !ours {
 		return fmt.Errorf("%s holds other files and may be read by others (%#o). Give muster a directory of its own with --dir, or close this one: chmod 700 %s", dir, st.Mode().Perm(), dir)

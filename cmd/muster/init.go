@@ -49,9 +49,12 @@ func (c *initCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	if err := plan.Check(c.answers()); err != nil {
+		return err
+	}
 	in := bufio.NewReader(s.stdin)
 	if len(c.Addresses) == 0 {
-		if err := c.ask(s, in); err != nil {
+		if err := c.ask(s, in, plan); err != nil {
 			return err
 		}
 	}
@@ -69,12 +72,7 @@ func (c *initCmd) Run(s *session) error {
 			}
 		}
 	}
-	said, err := plan.Do(s.ctx, app.InitAnswers{
-		Scope: c.Scope, Addresses: c.Addresses, Exclude: c.Exclude, Site: c.Site, Timezone: c.Timezone,
-		SNMPPort: c.SNMPPort, SSHPort: c.SSHPort,
-		Community: c.Community, SNMPUser: c.SNMPUser, AuthProtocol: c.AuthProto, AuthPassword: c.AuthPass, PrivProtocol: c.PrivProto, PrivPassword: c.PrivPass,
-		User: c.User, Password: c.Password, KeyFile: c.KeyFile, Passphrase: c.Passphrase, Enable: c.Enable,
-	})
+	said, err := plan.Do(s.ctx, c.answers())
 	if err != nil {
 		return err
 	}
@@ -82,8 +80,18 @@ func (c *initCmd) Run(s *session) error {
 	return nil
 }
 
-// ask asks for what the flags left open.
-func (c *initCmd) ask(s *session, in *bufio.Reader) error {
+func (c *initCmd) answers() app.InitAnswers {
+	return app.InitAnswers{
+		Scope: c.Scope, Addresses: c.Addresses, Exclude: c.Exclude, Site: c.Site, Timezone: c.Timezone,
+		SNMPPort: c.SNMPPort, SSHPort: c.SSHPort,
+		Community: c.Community, SNMPUser: c.SNMPUser, AuthProtocol: c.AuthProto, AuthPassword: c.AuthPass, PrivProtocol: c.PrivProto, PrivPassword: c.PrivPass,
+		User: c.User, Password: c.Password, KeyFile: c.KeyFile, Passphrase: c.Passphrase, Enable: c.Enable,
+	}
+}
+
+// ask asks for what the flags left open. A wrong answer is told at once: on a
+// terminal the question comes again, lines from elsewhere belong to the next one.
+func (c *initCmd) ask(s *session, in *bufio.Reader, plan app.InitPlan) error {
 	question := func(text string, into *string) error {
 		if *into != "" {
 			return nil
@@ -101,16 +109,36 @@ func (c *initCmd) ask(s *session, in *bufio.Reader) error {
 		return nil
 	}
 	fmt.Fprintln(s.stderr, "An empty answer leaves a thing out. Secrets are sealed in the data directory; muster.yaml only names them.")
+	checked := func(text string, into *string, use func()) error {
+		for *into == "" {
+			if err := question(text, into); err != nil {
+				return err
+			}
+			use()
+			err := plan.Check(c.answers())
+			if err == nil {
+				return nil
+			}
+			if !onTerminal(s.stdin) {
+				return err
+			}
+			*into = ""
+			s.ended(err)
+		}
+		return nil
+	}
 	var addresses string
-	if err := question("Management addresses (e.g. 192.0.2.0/24, 198.51.100.10-198.51.100.50): ", &addresses); err != nil {
+	err := checked("Management addresses (e.g. 192.0.2.0/24, 198.51.100.10-198.51.100.50): ", &addresses, func() {
+		c.Addresses = strings.FieldsFunc(addresses, func(r rune) bool { return r == ',' || r == ' ' })
+	})
+	if err != nil {
 		return err
 	}
-	c.Addresses = strings.FieldsFunc(addresses, func(r rune) bool { return r == ',' || r == ' ' })
 	if len(c.Addresses) == 0 {
 		return &api.Error{Message: "muster needs at least one management address to look for devices; run muster init again", Exit: exitUsage}
 	}
 	if c.Community == "" {
-		if err := question("SNMPv3 user (empty: v2c with a community): ", &c.SNMPUser); err != nil {
+		if err := checked("SNMPv3 user (empty: v2c with a community): ", &c.SNMPUser, func() {}); err != nil {
 			return err
 		}
 		switch {
@@ -120,11 +148,11 @@ func (c *initCmd) ask(s *session, in *bufio.Reader) error {
 			c.AuthPass, c.PrivPass = orAsk(c.AuthPass), orAsk(c.PrivPass)
 		}
 	}
-	if err := question("SSH user (empty: find devices, back up nothing): ", &c.User); err != nil || c.User == "" {
+	if err := checked("SSH user (empty: find devices, back up nothing): ", &c.User, func() {}); err != nil || c.User == "" {
 		return err
 	}
 	if c.Password == "" {
-		if err := question("SSH private key file (empty: a password): ", &c.KeyFile); err != nil {
+		if err := checked("SSH private key file (empty: a password): ", &c.KeyFile, func() {}); err != nil {
 			return err
 		}
 		if c.KeyFile == "" {

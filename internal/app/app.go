@@ -33,11 +33,11 @@ import (
 // Options say where muster's files are. The zero value is the places of the
 // account that muster runs as.
 type Options struct {
-	Dir     string // data directory; empty: the account's
-	Config  string // settings file; empty: muster.yaml in a Dir that was given, else the account's
-	Key     string // master key file; empty: see secret.Locate
+	Dir     string   // data directory; empty: the account's
+	Config  string   // settings file; empty: muster.yaml in a Dir that was given, else the account's
+	Key     string   // master key file; empty: see secret.Locate
 	Typed   []string // the arguments of the command, for advice that repeats them
-	Begun   bool   // refuse a data directory that holds no data yet, instead of making it one
+	Begun   bool     // refuse a data directory that holds no data yet, instead of making it one
 	Version string
 	Stderr  io.Writer                        // for the log; nil: os.Stderr
 	Log     slog.Level                       // what is logged at all; the zero value is Info

@@ -48,21 +48,7 @@ func PlanInit(o Options) (InitPlan, error) {
 // made is used by the next try.
 func (p InitPlan) Do(ctx context.Context, in InitAnswers) (string, error) {
 	o := p.o
-	if in.Timezone == "" {
-		in.Timezone = localZone()
-	}
-	answers := settings.InitAnswers{
-		Timezone: in.Timezone, Scope: in.Scope, Addresses: in.Addresses, Exclude: in.Exclude, Site: in.Site,
-		SNMPPort: in.SNMPPort, SSHPort: in.SSHPort,
-		Community: in.Community != "", SNMPUser: in.SNMPUser,
-		SSHUser: in.User, Password: in.Password != "", KeyFile: in.KeyFile, Passphrase: in.Passphrase != "", Enable: in.Enable != "",
-	}
-	if in.SNMPUser != "" && in.AuthPassword != "" {
-		answers.AuthProtocol = in.AuthProtocol
-		if in.PrivPassword != "" {
-			answers.PrivProtocol = in.PrivProtocol
-		}
-	}
+	answers := in.settings()
 	if err := in.check(o, answers); err != nil {
 		return "", err
 	}
@@ -98,6 +84,43 @@ func (p InitPlan) Do(ctx context.Context, in InitAnswers) (string, error) {
 	return said(o, found, answers), nil
 }
 
+// Check looks at the answers that there are so far, before more is asked: the file
+// of settings that they would make must have no fault. A secret that is still to be
+// asked for is "-".
+func (p InitPlan) Check(in InitAnswers) error {
+	if len(in.Addresses) == 0 {
+		in.Addresses = []string{"192.0.2.1"} // for now
+	}
+	if in.User != "" && in.Password == "" && in.KeyFile == "" {
+		in.Password = "-"
+	}
+	a := in.settings()
+	if err := in.checkKeyFile(); err != nil {
+		return err
+	}
+	return checkTemplate(p.o, a)
+}
+
+// settings are the answers as far as they go into muster.yaml.
+func (in InitAnswers) settings() settings.InitAnswers {
+	if in.Timezone == "" {
+		in.Timezone = localZone()
+	}
+	a := settings.InitAnswers{
+		Timezone: in.Timezone, Scope: in.Scope, Addresses: in.Addresses, Exclude: in.Exclude, Site: in.Site,
+		SNMPPort: in.SNMPPort, SSHPort: in.SSHPort,
+		Community: in.Community != "", SNMPUser: in.SNMPUser,
+		SSHUser: in.User, Password: in.Password != "", KeyFile: in.KeyFile, Passphrase: in.Passphrase != "", Enable: in.Enable != "",
+	}
+	if in.SNMPUser != "" && in.AuthPassword != "" {
+		a.AuthProtocol = in.AuthProtocol
+		if in.PrivPassword != "" {
+			a.PrivProtocol = in.PrivProtocol
+		}
+	}
+	return a
+}
+
 // check looks at the answers before anything is made: as flags, since the file
 // that they would stand in is not there.
 func (in InitAnswers) check(o Options, a settings.InitAnswers) error {
@@ -111,11 +134,23 @@ func (in InitAnswers) check(o Options, a settings.InitAnswers) error {
 	case in.User != "" && in.Password == "" && in.KeyFile == "":
 		return refuse("%s needs a password or a key to log in with; give --password - or --key-file FILE", in.User)
 	}
-	if in.KeyFile != "" {
-		if _, err := os.Stat(in.KeyFile); err != nil {
-			return refuse("the SSH private key %s cannot be read (%v); name its file with --key-file", in.KeyFile, errors.Unwrap(err))
-		}
+	if err := in.checkKeyFile(); err != nil {
+		return err
 	}
+	return checkTemplate(o, a)
+}
+
+func (in InitAnswers) checkKeyFile() error {
+	if in.KeyFile == "" {
+		return nil
+	}
+	if _, err := os.Stat(in.KeyFile); err != nil {
+		return refuse("the SSH private key %s cannot be read (%v); name its file with --key-file", in.KeyFile, errors.Unwrap(err))
+	}
+	return nil
+}
+
+func checkTemplate(o Options, a settings.InitAnswers) error {
 	_, faults := settings.Parse(o.Config, settings.Template(a), settings.Options{})
 	all := Faults{}
 	for _, f := range faults {

@@ -13,6 +13,9 @@ import (
 // where no others are given. The account that serves reads the master key as a
 // systemd credential, so that its file stays root's alone.
 func Unit(o Options) (string, error) {
+	if beside := filepath.Join(o.Dir, "muster.yaml"); o.Config == "" && o.Dir != "" && isFile(beside) {
+		o.Config = beside // as every verb takes it
+	}
 	if o.Dir == "" {
 		o.Dir = "/var/lib/muster"
 	}
@@ -52,7 +55,9 @@ var unit = template.Must(template.New("muster.service").Parse(`# /etc/systemd/sy
 #
 #   useradd --system --home-dir {{.Dir}} --shell /usr/sbin/nologin muster
 #   chown -R muster: {{.Dir}}
+{{- if ne .ConfigDir .Dir}}
 #   chgrp muster {{.ConfigDir}} {{.Config}} && chmod 750 {{.ConfigDir}} && chmod 640 {{.Config}}
+{{- end}}
 #   systemctl daemon-reload && systemctl enable --now muster
 #
 # The master key stays root's: systemd hands it to the service. Commands run as
