@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"muster/collector"
@@ -80,4 +79,4 @@ type noneFits string
 
 func (f noneFits) Error() string { return "no device fits " + collector.Escape(string(f)) }
 
-func (f noneFits) Is(target error) bool { return errors.Is(inventory.ErrNoDevice, target) }
+func (f noneFits) Is(target error) bool { return target == inventory.ErrNoDevice }
