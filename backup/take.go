@@ -40,6 +40,20 @@ func (b *Backups) Take(ctx context.Context, run *inventory.Run, runID int64, dev
 		err = b.read(ctx, run, dev, rules, &c, progress, nil)
 	}
 	c.Took = b.o.Now().Sub(begun)
+	progress("judge")
+	return b.end(ctx, dev, rules, c, err)
+}
+
+// Fail keeps that a backup of a device has failed before it could begin: why is of
+// the session that was to find out what the device runs, begun its start, and steps
+// what was done in it. It is told, kept and alerted about like a failure of Take.
+func (b *Backups) Fail(ctx context.Context, runID int64, dev inventory.Device, begun time.Time, steps []collector.StepTime, why *collector.Error) Result {
+	c := Capture{DeviceID: dev.ID, Device: dev.Name, Platform: dev.Platform, RunID: runID, TakenAt: begun, Took: b.o.Now().Sub(begun), Steps: steps}
+	return b.end(ctx, dev, nil, c, why)
+}
+
+// end makes a result of what a session brought, or of the failure that ended it.
+func (b *Backups) end(ctx context.Context, dev inventory.Device, rules rules, c Capture, err error) Result {
 	if err != nil && ctx.Err() != nil {
 		// Stopped from above: not the device's fault, and nothing to be kept.
 		return Result{Device: dev.Name, Outcome: Failed, Seconds: c.Took.Seconds(),
@@ -48,7 +62,6 @@ func (b *Backups) Take(ctx context.Context, run *inventory.Run, runID int64, dev
 	if r, ok := asleep(dev, err, c.Took); ok {
 		return r
 	}
-	progress("judge")
 	return b.settle(context.WithoutCancel(ctx), dev, rules, c, err)
 }
 

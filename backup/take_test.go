@@ -368,6 +368,36 @@ func TestUnknownPlatformSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestAFailureBeforeThePlatformIsKnownIsKeptAsItWas(t *testing.T) {
+	h := newHouse(t, "r1")
+	dev := h.devices[0]
+	dev.Platform = ""
+	why := &collector.Error{Device: "r1", Step: collector.StepConnect, Kind: collector.ErrRefused, Do: "Switch SSH on at r1"}
+	steps := []collector.StepTime{{Step: collector.StepConnect, Kind: collector.ErrRefused}}
+	r := h.backups.Fail(t.Context(), 1, dev, h.now, steps, why)
+	if r.Outcome != backup.Failed || r.Step != collector.StepConnect || r.Kind != collector.ErrRefused || r.Message != why.Error() {
+		t.Errorf("%+v", r)
+	}
+	all, err := h.backups.Standings(t.Context(), h.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := all[dev.ID]
+	if st.State != backup.FailedLast || st.Kind != collector.ErrRefused || st.Step != collector.StepConnect || st.Message != why.Error() {
+		t.Errorf("it stands as %+v", st)
+	}
+	dev.State = inventory.StateDown
+	if r := h.backups.Fail(t.Context(), 1, dev, h.now, steps, why); r.Outcome != backup.Skipped || !strings.Contains(r.Message, "Switch SSH on") {
+		t.Errorf("down: %+v", r)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	dev.State = inventory.StateUnknown
+	if r := h.backups.Fail(ctx, 1, dev, h.now, steps, why); r.Kind != "" || !strings.Contains(r.Message, "nothing was stored") {
+		t.Errorf("stopped: %+v", r)
+	}
+}
+
 func TestAPlatformThatIsInventorySaysWhy(t *testing.T) {
 	h := newHouse(t, "r1")
 	h.rules.parts = nil

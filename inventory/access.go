@@ -202,7 +202,13 @@ func (a *Access) barOf(ctx context.Context, n Network, st standing) (Device, *co
 	case dev.Managed && known:
 		_, why = a.may(ctx, n, st, def)
 	case dev.Managed:
-		why = a.unknownPlatform(dev)
+		// Where nothing may be sent there, nobody can find out what it runs either.
+		if dev.Platform == "" {
+			_, why = a.may(ctx, n, st, nil)
+		}
+		if why == nil {
+			why = a.unknownPlatform(dev)
+		}
 	case dev.Platform == "" && !dev.ManagedGiven:
 		// It may be network gear, which only a session can tell: a person may say
 		// yes to that. Whatever else is missing at it is nobody's concern.

@@ -34,6 +34,10 @@ type Result struct {
 	Message  string         `json:"message,omitempty"`
 
 	DeviceID int64 `json:"-"` // 0: none, or a dry run
+	// Why is what Step, Kind and Message tell of, where a step failed; nil: none did.
+	Why *collector.Error `json:"-"`
+	// Proof is what was done over SSH to find out what the device runs.
+	Proof []collector.StepTime `json:"-"`
 }
 
 // Discovery finds devices. Its methods are called by the discovery job and are

@@ -127,7 +127,10 @@ func (s *search) discover(dry bool) []Result {
 	var all []Result
 	for _, c := range found {
 		r := s.d.Examine(s.t.Context(), run, c, dry)
-		r.Message, r.DeviceID = "", 0
+		if r.Why == nil && r.Outcome == OutcomeFailed || r.Why != nil && (r.Why.Kind != r.Kind || r.Why.Step != r.Step) {
+			s.t.Errorf("why %v, and the result is %+v", r.Why, r)
+		}
+		r.Message, r.DeviceID, r.Why, r.Proof = "", 0, nil, nil
 		all = append(all, r)
 	}
 	return all

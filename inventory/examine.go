@@ -59,9 +59,12 @@ func failed(res Result, err error, step collector.Step) Result {
 
 // because adds to a result what kept it from being more.
 func because(res Result, e *collector.Error) Result {
-	res.Step, res.Kind, res.Message = e.Step, e.Kind, e.Error()
+	res.Step, res.Kind, res.Message, res.Why = e.Step, e.Kind, e.Error(), e
 	if e.Cause != nil && e.Seen == "" && e.Do == "" {
+		why := *e
+		why.Do = collector.Escape(e.Cause.Error())
 		res.Message += ": " + e.Cause.Error()
+		res.Why = &why
 	}
 	return res
 }
@@ -303,6 +306,7 @@ func (d *Discovery) examineSSH(ctx context.Context, run *Run, dev Device, res Re
 		return unproved(res, bar, noSNMP)
 	}
 	match, facts, err := d.prove(ctx, run, dev)
+	res.Proof = facts.steps
 	if err != nil {
 		e := failure(err, dev.Name, netip.AddrPort{}, collector.StepConnect)
 		res = unproved(res, e, noSNMP)
@@ -369,6 +373,7 @@ type proofFacts struct {
 	facts    []platform.Fact
 	hostname string
 	keys     []collector.HostKey
+	steps    []collector.StepTime
 }
 
 // prove opens a session that sends the commands of proofs only.
@@ -377,11 +382,17 @@ func (d *Discovery) prove(ctx context.Context, run *Run, dev Device) (m platform
 	if def, ok := d.known().ByName(dev.Platform); ok && dev.PlatformGiven {
 		dialogue = def.Dialogue()
 	}
-	s, _, err := run.Open(ctx, dev, dialogue, cli.Options{})
+	s, steps, err := run.Open(ctx, dev, dialogue, cli.Options{})
+	f.steps = steps
 	if err != nil {
 		return m, f, err
 	}
 	defer func() { _ = s.Close() }() // what it was opened for is done, or has failed already
+	defer func() {
+		if s.Session != nil {
+			f.steps = s.Steps()
+		}
+	}()
 	heard := &listener{Talker: s, said: map[string][]byte{}}
 	if m, err = d.known().Prove(ctx, heard); err != nil {
 		return m, f, err

@@ -233,7 +233,8 @@ func (m Reach) until(at time.Time) Reach {
 //
 // Down after downAfter without any answer, and back at once; what was behind
 // another has that time anew when the other is back. A protocol counts
-// only from its first answer on. at is when the round began, now when it is over:
+// only from its first answer on; where none ever answered (a person added the
+// device), the port that a backup would go to counts. at is when the round began, now when it is over:
 // what did not answer was silent until then.
 func next(d Device, m Reach, h heard, front string, downAfter time.Duration, at, now time.Time) (Reach, StateChange) {
 	m.SNMPWorked = m.SNMPWorked || h.snmp == answers || d.SNMPCredential != ""
@@ -248,7 +249,8 @@ func next(d Device, m Reach, h heard, front string, downAfter time.Duration, at,
 		m.SNMPLostSince = at
 	}
 	change := StateChange{From: d.State, To: d.State, Since: d.StateSince, Behind: d.Behind, Site: d.Site, Message: strings.Join(h.said, ", ")}
-	counts := h.snmp == silent && m.SNMPWorked || h.icmp == silent && m.ICMPWorked || h.tcp == silent && m.TCPWorked
+	never := !m.SNMPWorked && !m.ICMPWorked && !m.TCPWorked
+	counts := h.snmp == silent && m.SNMPWorked || h.icmp == silent && m.ICMPWorked || h.tcp == silent && (m.TCPWorked || never)
 	switch {
 	case h.alive:
 		m.LostSince = time.Time{}

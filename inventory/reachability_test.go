@@ -47,6 +47,8 @@ func TestNextState(t *testing.T) {
 		"SNMP is back":                          {in(snmp, StateDegraded), Reach{SNMPWorked: true, SNMPLostSince: min(-9)}, heard{snmp: answers, alive: true}, "", StateUp, min(0)},
 		"ICMP that never worked does not count": {Device{State: StateUnknown}, Reach{}, heard{icmp: silent}, "", StateUnknown, time.Time{}},
 		"nothing ever worked":                   {Device{State: StateUnknown}, Reach{}, heard{icmp: silent, tcp: silent}, "", StateUnknown, time.Time{}},
+		"nothing ever worked, for long":         {Device{State: StateUnknown}, Reach{LostSince: min(-5)}, heard{icmp: silent, tcp: silent}, "", StateDown, min(-5)},
+		"nothing ever worked, port not asked":   {Device{State: StateUnknown}, Reach{LostSince: min(-5)}, heard{icmp: silent}, "", StateUnknown, time.Time{}},
 		"SSH alone, lost":                       {Device{SSHCredential: "noc", State: StateUp, StateSince: min(-60)}, Reach{TCPWorked: true, LostSince: min(-5)}, heard{tcp: silent}, "", StateDown, min(-5)},
 		"SSH alone, refused":                    {Device{SSHCredential: "noc", State: StateUp}, Reach{TCPWorked: true}, heard{tcp: silent, alive: true}, "", StateDegraded, min(0)},
 		"not asked in this round":               {Device{SSHCredential: "noc", State: StateUp, StateSince: min(-60)}, Reach{TCPWorked: true, LostSince: min(-9)}, heard{}, "", StateUp, min(-60)},

@@ -212,6 +212,9 @@ func row(d inventory.Device, st backup.Standing) Device {
 	}
 	switch {
 	case r.BackupState == backup.Good:
+	case d.Missing == collector.ErrPlatformUnknown && d.Platform == "" && st.Message != "":
+		// Why it could not be found out says more: it may be dead.
+		r.ProblemKind, r.ProblemStep, r.Problem = st.Kind, st.Step, st.Message
 	case d.Missing != "":
 		r.ProblemKind, r.Problem = d.Missing, d.MissingReason
 	case !d.Managed:

@@ -307,7 +307,9 @@ func (s selector) Device(ctx context.Context, id int64) (inventory.Device, error
 }
 
 // prover takes backups. A device that a person added without saying what it runs
-// is examined first: nobody else looks at it before the next discovery.
+// is examined first: nobody else looks at it before the next discovery. Where that
+// fails, its failure is the backup's: a platform is unknown only where a login
+// worked and no definition fits.
 type prover struct{ a *App }
 
 // Take is what the backup job asks for.
@@ -316,15 +318,15 @@ func (p prover) Take(ctx context.Context, run *inventory.Run, runID int64, dev i
 		return p.a.backups.Take(ctx, run, runID, dev, progress)
 	}
 	progress("examine")
+	begun := p.a.o.Now()
 	seen := p.a.discovery.Examine(ctx, run, inventory.Candidate{Scope: dev.Scope, Addr: dev.Address, DeviceID: dev.ID}, false)
 	if now, err := p.a.devices.ByID(ctx, dev.ID); err == nil {
 		dev = now
 	}
-	res := p.a.backups.Take(ctx, run, runID, dev, progress)
-	if res.Kind == collector.ErrPlatformUnknown && seen.Kind != "" {
-		res.Step, res.Kind, res.Message = seen.Step, seen.Kind, seen.Message // why it could not be found out
+	if dev.Platform == "" && seen.Why != nil { // and this is why it could not be found out
+		return p.a.backups.Fail(ctx, runID, dev, begun, seen.Proof, seen.Why)
 	}
-	return res
+	return p.a.backups.Take(ctx, run, runID, dev, progress)
 }
 
 const (
