@@ -71,10 +71,48 @@ type Credential struct {
 	PrivProtocol string // des aes aes192 aes256 aes192c aes256c; empty: authNoPriv
 	Priv         secret.Value
 
+	Kept Kept // where the secrets are, for messages
+
 	// For limits the credential to these addresses. Empty: everywhere in the
 	// scopes that name it. A prefix of one address binds the credential to that
 	// device (see passwords_to).
 	For []netip.Prefix
+}
+
+// Kept says where a person keeps each secret of a credential.
+type Kept struct{ Password, Key, Passphrase, Enable Place }
+
+// Place is where a person keeps a secret, as muster.yaml names it: one of the
+// fields is set, or none where nobody told.
+type Place struct {
+	Secret  string // name of a sealed secret
+	Env     string // environment variable
+	File    string
+	Command string // program
+}
+
+// Set says how the right value gets there, to stand behind "Store it: " or in
+// brackets.
+func (p Place) Set() string {
+	switch {
+	case p.Secret != "":
+		return "muster secret set " + Escape(p.Secret)
+	case p.Env != "":
+		return "in the environment variable " + Escape(p.Env) + " of muster, which is then started anew"
+	case p.File != "":
+		return "in the file " + Escape(p.File)
+	case p.Command != "":
+		return "where the command " + Escape(p.Command) + " reads it"
+	}
+	return "muster secret set NAME"
+}
+
+// SetLogin is Set of what a device rejects at login.
+func (c Credential) SetLogin() string {
+	if c.Password.Empty() && !c.Key.Empty() {
+		return c.Kept.Key.Set()
+	}
+	return c.Kept.Password.Set()
 }
 
 // Fits reports whether the credential may be used at addr.

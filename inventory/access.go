@@ -70,6 +70,7 @@ func NewAccess(o Options) *Access {
 type Run struct {
 	access  *Access
 	secrets *credentials // read once a run
+	look    bool         // somebody only looks: what is stopped stays so
 
 	mu          sync.Mutex // guards what follows
 	gates       map[string]*gate
@@ -79,6 +80,15 @@ type Run struct {
 // Begin starts the memory of a run.
 func (a *Access) Begin() *Run {
 	return &Run{access: a, secrets: newCredentials(), gates: map[string]*gate{}, failedJumps: map[int64]failedJump{}}
+}
+
+// BeginLook starts the memory of a run that only looks, for `doctor`: a credential
+// that is stopped gets no login in it, so that looking again and again does not lock
+// the account after all.
+func (a *Access) BeginLook() *Run {
+	r := a.Begin()
+	r.look = true
+	return r
 }
 
 // network is the settings in force, with the secrets that the run has read.

@@ -714,6 +714,45 @@ func TestEnableRejectionCounts(t *testing.T) {
 	}
 }
 
+func TestALookDoesNotSendAStoppedCredential(t *testing.T) {
+	b := newBench(t)
+	b.credential("noc", "wrong")
+	c := b.secrets["noc"]
+	c.Kept.Password.Secret = "noc-password"
+	b.secrets["noc"] = c
+	b.accepts = func(_ string, c collector.Credential) bool { return c.Password.Reveal() == "right" }
+	run := b.a.Begin()
+	for _, name := range []string{"sw5", "sw8"} {
+		_ = b.kind(run, b.device(name, nil))
+	}
+	d := b.device("sw1", nil)
+	before := len(b.logins)
+	for range 5 {
+		_, steps, err := b.a.BeginLook().Open(t.Context(), d, cli.Dialogue{}, cli.Options{})
+		var e *collector.Error
+		const want = "Not sent: credential noc is stopped since 2026-03-01 12:00 UTC, rejected by sw5, sw8. Store the right password: muster secret set noc-password, then muster secret retry noc"
+		if !errors.As(err, &e) || e.Kind != collector.ErrCredentialStopped || e.Step != collector.StepLogin || e.Do != want {
+			t.Fatalf("a look: %v, want %q", err, want)
+		}
+		if len(steps) != 1 || steps[0].Kind != e.Kind || steps[0].Do != want {
+			t.Errorf("steps %+v", steps)
+		}
+	}
+	if len(b.logins) != before {
+		t.Errorf("%d looks at it were logins", len(b.logins)-before)
+	}
+	if got := b.kind(b.a.Begin(), d); got != collector.ErrLoginRejected {
+		t.Errorf("a run: kind %q, want its one login", got)
+	}
+	if err := NewDevices(b.a.o, b.a).RetryCredential(t.Context(), "noc", "ops"); err != nil {
+		t.Fatal(err)
+	}
+	b.accepts = func(string, collector.Credential) bool { return true }
+	if err := b.try(b.a.BeginLook(), d); err != nil {
+		t.Errorf("a look after secret retry: %v", err)
+	}
+}
+
 func TestDeclaredPlatformNeedsTheScopesWord(t *testing.T) {
 	def := &platform.Definition{Name: "x", Evidence: platform.Evidence{Kind: platform.Declared}}
 	if ok, why := platformMay(def, Scope{Name: "s"}); ok || !strings.Contains(why, "declared: allow") {

@@ -171,7 +171,7 @@ func (x *explanation) saySNMP(ctx context.Context) (match platform.Match, answer
 		c, err := x.n.resolve(ctx, name)
 		switch {
 		case err != nil:
-			x.say("credential", "no", "Store its secret: muster secret set NAME", "%v", err)
+			x.say("credential", "no", "Put its secret there", "%v", err)
 		case !c.Fits(x.addr):
 			x.say("credential", "no", "", "%s (%s): its for does not hold %s", name, c.Kind, x.addr)
 		case c.Kind.SNMP() && x.dev.SNMPCredential != "" && x.dev.SNMPCredential != name:
@@ -396,7 +396,7 @@ func (x *explanation) sayLogins(ctx context.Context, dev Device, list []collecto
 		var st CredentialState
 		err := x.d.o.Store.View(ctx, func(tx Reader) (err error) { st, err = tx.Credential(c.Name); return err })
 		if err == nil && !st.StoppedAt.IsZero() && st.Digest == digests[c.Name] {
-			x.say("login", "info", "Store the right password: muster secret set NAME", "%s is stopped since %s: %s; it gets one login of the next run", c.Name, st.StoppedAt.UTC().Format("2006-01-02 15:04 UTC"), st.Reason)
+			x.say("login", "info", "Store the right password: "+c.SetLogin()+", then muster secret retry "+c.Name, "%s is stopped since %s: %s; it gets one login of the next run", c.Name, st.StoppedAt.UTC().Format("2006-01-02 15:04 UTC"), st.Reason)
 		}
 	}
 	rejected := 0

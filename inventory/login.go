@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"muster/collector"
@@ -126,7 +127,7 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 	}
 	alone, err := g.enter(ctx)
 	if errors.Is(err, collector.ErrCredentialStopped) {
-		return nil, l.stopped(c)
+		return nil, l.stopped(ctx, c)
 	}
 	if err != nil {
 		return nil, err
@@ -160,7 +161,7 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 	defer func() { l.out.end(false) }()
 	s, rej, err := l.dial(ctx, c)
 	if errors.Is(err, collector.ErrCredentialStopped) {
-		return nil, l.stopped(c)
+		return nil, l.stopped(ctx, c)
 	}
 	if isRejection(err) && rej > 0 {
 		// The secret may have been changed since it was read.
@@ -208,12 +209,49 @@ func isRejection(err error) bool {
 }
 
 // stopped is the failure of those that come after a credential was stopped.
-func (l *login) stopped(c candidate) error {
-	return &collector.Error{Device: l.st.dev.Name, Addr: sshAddr(l.st.dev, l.net.scope(l.st.dev)), Step: collector.StepLogin,
+func (l *login) stopped(ctx context.Context, c candidate) error {
+	var st CredentialState
+	var names []string
+	err := l.a.o.Store.View(ctx, func(tx Reader) (err error) {
+		if st, err = tx.Credential(c.Name); err != nil {
+			return err
+		}
+		for _, id := range st.RejectedBy {
+			if d, err := tx.Device(id); err == nil { // one that was deleted has no name
+				names = append(names, d.Name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	since := "" // it is being stored
+	if !st.StoppedAt.IsZero() {
+		since = " since " + forPeople(st.StoppedAt)
+	}
+	if len(names) > 0 {
+		since += ", rejected by " + several(names)
+	}
+	e := &collector.Error{Device: l.st.dev.Name, Addr: sshAddr(l.st.dev, l.net.scope(l.st.dev)), Step: collector.StepLogin,
 		Kind: collector.ErrCredentialStopped,
-		Do: fmt.Sprintf("Credential %s was rejected elsewhere in this run and is not sent anywhere until it works again. "+
-			"Store the right password: muster secret set NAME", c.Name)}
+		Do: fmt.Sprintf("Not sent: credential %s is stopped%s. Store the right password: %s, then muster secret retry %s",
+			c.Name, since, c.SetLogin(), c.Name)}
+	l.steps = append(l.steps, collector.StepTime{Step: e.Step, Detail: c.Name, Kind: e.Kind, Do: e.Do})
+	return e
 }
+
+// several joins names, of many the first ones.
+func several(names []string) string {
+	const most = 5
+	if n := len(names) - most; n > 1 {
+		return fmt.Sprintf("%s and %d others", strings.Join(names[:most], ", "), n)
+	}
+	return strings.Join(names, ", ")
+}
+
+// forPeople writes a time into a message.
+func forPeople(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") }
 
 // dial opens one session and says how many passwords the device refused in it.
 func (l *login) dial(ctx context.Context, c candidate) (opened, int, error) {
@@ -412,7 +450,7 @@ func (l *login) stop(tx Tx, c candidate, g *gate) error {
 	if err != nil || was {
 		return err // told before: one alert for as long as it lasts
 	}
-	return emit(tx, at, EventCredentialStopped, Device{}, c.Name, map[string]any{"credential": c.Name, "devices": names})
+	return emit(tx, at, EventCredentialStopped, Device{}, c.Name, map[string]any{"credential": c.Name, "devices": names, "set": c.SetLogin()})
 }
 
 // release ends that a credential is stopped: what it was rejected for then is no
@@ -454,6 +492,8 @@ func (r *Run) gate(ctx context.Context, c candidate) (*gate, error) {
 		// Another secret: it works or not like a new one, and when it works the
 		// alert about the old one has to end.
 		g.changed = g.doubtful
+	} else if r.look {
+		g.stopped = g.doubtful
 	}
 	r.gates[c.Name] = g
 	return g, nil

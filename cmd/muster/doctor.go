@@ -19,6 +19,12 @@ type doctorCmd struct {
 	Output string `short:"o" enum:"text,ndjson" default:"text" help:"text or ndjson."`
 }
 
+// Help is shown below the summary of --help.
+func (c *doctorCmd) Help() string {
+	return "It opens a session as a backup does and stores no backup. A login that the device rejects counts: it is one of the two rejected logins that a device sees a day. " +
+		"A credential that is stopped is not sent, and where the day's two are used up no session is opened."
+}
+
 func (c *doctorCmd) Run(s *session) error {
 	return s.client(func(ctx context.Context, cl *api.Client) error {
 		if c.Device == "" {

@@ -53,7 +53,7 @@ func (c *connection) signer() (ssh.Signer, error) {
 	switch {
 	case errors.As(err, &locked):
 		return nil, c.fail(collector.StepLogin, collector.ErrNeedsCredential, nil,
-			fmt.Sprintf("Store the passphrase of the private key of credential %s: muster secret set", c.credential()), err)
+			fmt.Sprintf("Store the passphrase of the private key of credential %s: %s", c.credential(), c.t.Credential.Kept.Passphrase.Set()), err)
 	case err != nil:
 		return nil, c.fail(collector.StepLogin, collector.ErrNeedsCredential, nil,
 			fmt.Sprintf("Give credential %s a private key in PEM or OpenSSH format, and its right passphrase", c.credential()), err)
@@ -127,7 +127,7 @@ func (a *authenticator) judge(m *ssh.ClientAuthContext) error {
 
 func (a *authenticator) rejected(method string) error {
 	return a.c.fail(collector.StepLogin, collector.ErrLoginRejected, []byte("refused: "+method), // what follows the word password is masked
-		fmt.Sprintf("Store the right password of credential %s (muster secret set), then run muster device retry %s", a.c.credential(), a.c.name()), nil)
+		fmt.Sprintf("Store the right password of credential %s (%s), then run muster device retry %s", a.c.credential(), a.c.t.Credential.Kept.Password.Set(), a.c.name()), nil)
 }
 
 // noMethod tells why nothing is left to try.

@@ -81,7 +81,7 @@ func TestLogin(t *testing.T) {
 		do       string
 	}{
 		"password":                           {&device{password: true}, pw, "password", "password+", "", ""},
-		"password rejected":                  {&device{password: true, verdict: wrong}, pw, "", "password-", collector.ErrLoginRejected, "muster secret set), then run muster device retry edge-r1"},
+		"password rejected":                  {&device{password: true, verdict: wrong}, pw, "", "password-", collector.ErrLoginRejected, "muster secret set NAME), then run muster device retry edge-r1"},
 		"one attempt where both are offered": {&device{password: true, verdict: wrong, asks: asking([]string{"Password: "})}, pw, "", "password-", collector.ErrLoginRejected, "muster device retry"},
 		"hung up on the password":            {&device{password: true, verdict: wrong, config: func(c *ssh.ServerConfig) { c.MaxAuthTries = 1 }}, pw, "", "password-", collector.ErrLoginRejected, "muster device retry"},
 		"no password to give":                {&device{password: true}, creds{}, "", "", collector.ErrLoginRejected, "it offers password"},

@@ -60,7 +60,7 @@ func TestLoginInsideTheShell(t *testing.T) {
 		sent     int // passwords
 	}{
 		"user and password":        {controller(testPassword), "backup", "none+ password+", "", "", 1},
-		"a wrong password":         {controller("another"), "backup", "none+ password-", collector.ErrLoginRejected, "muster secret set), then run muster device retry edge-r1", 1},
+		"a wrong password":         {controller("another"), "backup", "none+ password-", collector.ErrLoginRejected, "muster secret set NAME), then run muster device retry edge-r1", 1},
 		"asked for the user twice": {func(t *tty) { t.puts("User: "); _, _ = t.line(); t.puts("User: "); t.freeze() }, "backup", "none+ password-", collector.ErrLoginRejected, "muster device retry", 0},
 		"no and hung up":           {hangUp("\r\nAccess denied\r\n"), "backup", "none+ password-", collector.ErrLoginRejected, "muster device retry", 1},
 		"hung up without a word":   {hangUp("\r\n"), "backup", "none+ password-", collector.ErrClosed, "Look in the log", 1},

@@ -332,7 +332,7 @@ func (s *Session) enable(ctx context.Context) error {
 				s.c.attempt("enable", false)
 			}
 			return s.c.fail(collector.StepEnable, collector.ErrEnableRejected, said,
-				fmt.Sprintf("Store the right enable secret of credential %s (muster secret set), then run muster device retry %s", s.c.credential(), s.c.name()), cause)
+				fmt.Sprintf("Store the right enable secret of credential %s (%s), then run muster device retry %s", s.c.credential(), s.c.t.Credential.Kept.Enable.Set(), s.c.name()), cause)
 		}
 		switch {
 		case end != found:
@@ -344,7 +344,7 @@ func (s *Session) enable(ctx context.Context) error {
 			return refused(nil)
 		case v == atPassword && s.c.t.Credential.Enable.Empty():
 			return s.c.fail(collector.StepEnable, collector.ErrEnableRejected, said,
-				fmt.Sprintf("Store an enable secret for credential %s: muster secret set", s.c.credential()), nil)
+				fmt.Sprintf("Store an enable secret for credential %s: name it in muster.yaml (enable: { secret: NAME }), then muster secret set NAME", s.c.credential()), nil)
 		case v == atPassword:
 			asked = true
 			if err := s.con.send(s.c.t.Credential.Enable.Reveal()); err != nil {

@@ -273,7 +273,7 @@ func (s *Session) halted(step collector.Step, why error) error {
 	seen, kind, do := s.seen(), collector.ErrTimedOut, slow(s.c)
 	switch {
 	case step == collector.StepPrompt && expired.Match(seen):
-		kind, do = collector.ErrNoPrompt, fmt.Sprintf("Set a new password for account %s on %s by hand, then store it (muster secret set)", collector.Escape(s.c.t.Credential.User), s.c.name())
+		kind, do = collector.ErrNoPrompt, fmt.Sprintf("Set a new password for account %s on %s by hand, then store it (%s)", collector.Escape(s.c.t.Credential.User), s.c.name(), s.c.t.Credential.Kept.Password.Set())
 	case step == collector.StepPrompt && len(seen) > 0:
 		kind, do = collector.ErrNoPrompt, fmt.Sprintf("Log in to %s by hand once and see what it waits for; where that is its prompt, check that the platform is the right one", s.c.name())
 	case step == collector.StepPrompt:

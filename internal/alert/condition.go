@@ -86,12 +86,13 @@ func changesOf(e inventory.Event, w world) ([]change, error) {
 	case inventory.EventCredentialStopped:
 		var data struct {
 			Devices []string `json:"devices"`
+			Set     string   `json:"set"`
 		}
 		err := read(e, &data)
 		on.DeviceID, on.Device = 0, ""
-		all := w.each(opens, CredentialStopped, data.Devices, named(e.Subject, ""))
+		all := w.each(opens, CredentialStopped, data.Devices, named(e.Subject, data.Set))
 		if len(data.Devices) == 0 {
-			all = []change{{opens, CredentialStopped, named(e.Subject, "")}}
+			all = []change{{opens, CredentialStopped, named(e.Subject, data.Set)}}
 		}
 		return append(all, w.each(moves, LoginRejected, data.Devices, on)...), err
 	case inventory.EventCredentialWorks:

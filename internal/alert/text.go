@@ -49,7 +49,7 @@ func (x *pass) describe(a *Alert) string {
 			by = who + " rejected it"
 		}
 		return say("credential "+subject+" is stopped"+since+", before it locks the account", by,
-			"Mend the account or set the secret (muster secret set), then: muster secret retry "+subject)
+			"Mend the account or set the secret ("+kept(a)+"), then: muster secret retry "+subject)
 	case HostKeyChanged:
 		return say(who+" shows another host key"+since+"; no password was sent", seen(a),
 			unless("accept-key", "Compare the fingerprint at the device, then: muster device accept-key "+dev+", or muster device replace "+dev))
@@ -177,6 +177,16 @@ func seen(a *Alert) string {
 		return s
 	}
 	return ""
+}
+
+// kept says how the secret of a stopped credential is stored.
+func kept(a *Alert) string {
+	for _, m := range a.Members {
+		if m.Seen != "" {
+			return collector.Escape(m.Seen)
+		}
+	}
+	return "muster secret set NAME" // stopped by an older muster
 }
 
 func nights(a *Alert) string {

@@ -31,7 +31,7 @@ func TestMessagesSayWhoWhatSinceWhenAndWhatToDo(t *testing.T) {
 		}
 		return all
 	}
-	stopped := event(inventory.EventCredentialStopped, map[string]any{"devices": []string{"d1", "d2"}})
+	stopped := event(inventory.EventCredentialStopped, map[string]any{"devices": []string{"d1", "d2"}, "set": "muster secret set noc-password"})
 	stopped.DeviceID, stopped.Device, stopped.Subject = 0, "", "noc"
 	works := stopped
 	works.Kind = inventory.EventCredentialWorks

@@ -33,7 +33,8 @@ func (a *App) Doctor(ctx context.Context, dev inventory.Device, each func(collec
 		}
 		a.agent(ctx, net.SNMPTarget(dev, cred), each)
 	}
-	run := a.access.Begin()
+	run := a.access.BeginLook()
+	each = sayUnopened(each)
 	if dev.Platform == "" {
 		return a.probe(ctx, run, dev, each, said)
 	}
@@ -95,6 +96,19 @@ func (a *App) probe(ctx context.Context, run *inventory.Run, dev inventory.Devic
 		each(collector.StepTime{Step: collector.StepJudge, Kind: collector.ErrPlatformUnknown, Do: "No definition knows it. Tell what it runs: muster device set " + dev.Name + " --platform NAME (muster platform list)"})
 	}
 	return nil
+}
+
+// sayUnopened says of a step that failed for a rule of ours that nothing was sent.
+func sayUnopened(each func(collector.StepTime)) func(collector.StepTime) {
+	return func(s collector.StepTime) {
+		switch s.Kind {
+		case collector.ErrNeedsCredential, collector.ErrNeedsDecision, collector.ErrCredentialStopped:
+			if s.TookMs == 0 {
+				s.Detail = strings.TrimPrefix(s.Detail+"; no session was opened", "; ")
+			}
+		}
+		each(s)
+	}
 }
 
 func describe(dev inventory.Device) string {

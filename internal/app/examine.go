@@ -41,7 +41,7 @@ func (a *App) Examine(ctx context.Context) []api.Finding {
 	add("settings", fmt.Sprintf("%s: %s, %s, %s", a.o.Config, counted(len(set.Scopes), "scope"), counted(len(set.Credentials), "credential"), counted(len(set.Receivers), "receiver")), nil, "")
 	for _, c := range set.Credentials {
 		_, err = a.network.Load().Credential(ctx, c.Name)
-		add("credential", c.Name+" has its secrets", err, "muster secret set NAME, or mend what muster.yaml refers to")
+		add("credential", c.Name+" has its secrets", err, "Put it there, or mend what muster.yaml refers to")
 	}
 	for _, r := range set.Receivers {
 		_, err = a.receiver(ctx, r)

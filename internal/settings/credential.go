@@ -48,20 +48,24 @@ func (c Credential) Resolve(ctx context.Context, sealed Sealed) (collector.Crede
 		key  string
 		from Ref
 		into *secret.Value
+		kept *collector.Place
 	}{
-		{"password", c.Password, &got.Password},
-		{"key", c.Key, &got.Key},
-		{"passphrase", c.Passphrase, &got.Passphrase},
-		{"enable", c.Enable, &got.Enable},
-		{"community", c.Community, &got.Community},
-		{"auth.password", c.Auth, &got.Auth},
-		{"priv.password", c.Priv, &got.Priv},
+		{"password", c.Password, &got.Password, &got.Kept.Password},
+		{"key", c.Key, &got.Key, &got.Kept.Key},
+		{"passphrase", c.Passphrase, &got.Passphrase, &got.Kept.Passphrase},
+		{"enable", c.Enable, &got.Enable, &got.Kept.Enable},
+		{"community", c.Community, &got.Community, nil},
+		{"auth.password", c.Auth, &got.Auth, nil},
+		{"priv.password", c.Priv, &got.Priv, nil},
 	} {
 		v, err := part.from.Resolve(ctx, sealed)
 		if err != nil {
 			return collector.Credential{}, fmt.Errorf("credential %s: %s: %w", c.Name, part.key, err)
 		}
 		*part.into = v
+		if part.kept != nil {
+			*part.kept = part.from.place()
+		}
 	}
 	return got, nil
 }

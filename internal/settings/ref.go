@@ -16,6 +16,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"muster/collector"
 	"muster/internal/secret"
 )
 
@@ -58,6 +59,15 @@ func (r Ref) String() string {
 		return "{ command: [" + r.Command[0] + ", …] }"
 	}
 	return "no secret"
+}
+
+// place is where the secret is, for messages. Of a command it names the program.
+func (r Ref) place() collector.Place {
+	p := collector.Place{Secret: r.Secret, Env: r.Env, File: r.File}
+	if len(r.Command) > 0 {
+		p.Command = r.Command[0]
+	}
+	return p
 }
 
 // Resolve reads the secret now. One line end at its end is taken off. Its errors
