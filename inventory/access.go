@@ -333,7 +333,7 @@ func (a *Access) may(ctx context.Context, n Network, st standing, def *platform.
 	if len(list) == 0 {
 		why := fmt.Sprintf("No SSH credential of scope %q fits %s. Name one in the scope, or give it one: muster device set %s --credential NAME", sc.Name, dev.Address, dev.Name)
 		if len(unread) > 0 {
-			why = "A secret cannot be read: " + strings.Join(unread, "; ") + ". Store it with muster secret set"
+			why = "A secret cannot be read: " + strings.Join(unread, "; ") // which says where it is looked for
 		}
 		return nil, fail(collector.ErrNeedsCredential, why)
 	}
@@ -343,9 +343,8 @@ func (a *Access) may(ctx context.Context, n Network, st standing, def *platform.
 	}
 	try, next := allowance(dev, cands, st.attempts, a.o.Now())
 	if len(try) == 0 {
-		return nil, fail(collector.ErrNeedsCredential, fmt.Sprintf(
-			"It %s %s; one further login is tried after %s. Store the right password (muster secret set NAME), or run muster device retry %s",
-			refusedHow(st.attempts), rejectedNames(st.attempts), next.UTC().Format("2006-01-02 15:04 UTC"), dev.Name))
+		step, why := refused(dev, cands, st.attempts, next)
+		return nil, &collector.Error{Device: dev.Name, Addr: sshAddr(dev, sc), Step: step, Kind: collector.ErrNeedsCredential, Do: why}
 	}
 	return try, nil
 }
@@ -375,32 +374,71 @@ func (n Network) credentialsFor(ctx context.Context, dev Device) (creds []collec
 	return creds, unread, snmpKind
 }
 
-// refusedHow says what the device did with the newest logins that count.
-func refusedHow(attempts []Attempt) string {
-	for _, a := range slices.Backward(attempts) {
-		if a.Rejected > 0 && a.Forgiven {
-			return "rejected or did not answer logins with"
-		}
-		if a.Rejected > 0 {
-			break
-		}
-	}
-	return "rejected"
-}
+// methodEnable is the method of an attempt whose login was accepted and whose
+// enable secret was not.
+const methodEnable = "enable"
 
-// rejectedNames names the credentials of the newest rejections.
-func rejectedNames(attempts []Attempt) string {
-	var names []string
-	for _, a := range slices.Backward(attempts) {
-		if a.Accepted {
-			break
-		}
-		if a.Rejected > 0 && !slices.Contains(names, a.Credential) {
-			names = append(names, a.Credential)
+// refused says what the device rejected, so that nothing is tried before next, and
+// what to do about it; step is where.
+func refused(dev Device, cands []candidate, attempts []Attempt, next time.Time) (step collector.Step, why string) {
+	of := map[string]candidate{}
+	for _, c := range cands {
+		of[c.Name] = c
+	}
+	var newest Attempt
+	var logins, enables, set, lacking []string
+	add := func(list *[]string, s string) {
+		if !slices.Contains(*list, s) {
+			*list = append(*list, s)
 		}
 	}
-	slices.Sort(names)
-	return strings.Join(names, " and ")
+	for _, a := range slices.Backward(attempts) {
+		c, known := of[a.Credential]
+		if a.At.Before(dev.CountFrom) || known && c.digest != a.Digest {
+			continue // it counts for nothing: see allowance
+		}
+		if a.Accepted && newest.Rejected > 0 {
+			break // what was rejected before is no reason any more
+		}
+		if a.Rejected == 0 {
+			continue
+		}
+		if newest.Rejected == 0 {
+			newest = a
+		}
+		switch {
+		case a.Method != methodEnable:
+			add(&logins, a.Credential)
+			add(&set, c.SetLogin())
+		case known && c.Enable.Empty():
+			add(&lacking, a.Credential)
+		default:
+			add(&enables, a.Credential)
+			add(&set, c.Kept.Enable.Set())
+		}
+	}
+	slices.Sort(logins)
+	slices.Sort(enables)
+	slices.Sort(set)
+	how, with, at, then := "rejected", "", forPeople(newest.At), forPeople(next)
+	if newest.Forgiven {
+		how, with = "rejected or did not answer", "logins with "
+	}
+	retry := "then muster device retry " + dev.Name
+	store := "Store the right one: " + strings.Join(set, ", and ") + ", " + retry
+	switch {
+	case len(logins) == 0 && len(enables) == 0 && len(lacking) > 0:
+		return collector.StepEnable, fmt.Sprintf("It asked for an enable secret at %s, and credential %s has none; not tried again before %s. "+
+			"Give it one in muster.yaml (enable: { secret: NAME }) and store it: muster secret set NAME, %s", at, strings.Join(lacking, " and "), then, retry)
+	case len(logins) == 0:
+		return collector.StepEnable, fmt.Sprintf("It %s the enable secret of credential %s at %s; not tried again before %s. %s",
+			how, strings.Join(enables, " and "), at, then, store)
+	}
+	what := with + "credential " + strings.Join(logins, " and ")
+	if len(enables) > 0 {
+		what += " and the enable secret of credential " + strings.Join(enables, " and ")
+	}
+	return collector.StepLogin, fmt.Sprintf("It %s %s at %s; one further login is tried after %s. %s", how, what, at, then, store)
 }
 
 func sshAddr(dev Device, sc Scope) netip.AddrPort {

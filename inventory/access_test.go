@@ -709,8 +709,78 @@ func TestEnableRejectionCounts(t *testing.T) {
 	if len(b.m.attempts) != 1 || b.m.attempts[0].Rejected != 1 || b.m.attempts[0].Accepted {
 		t.Errorf("attempts %+v, want one with one rejection", b.m.attempts)
 	}
-	if got := b.kind(b.a.Begin(), d); got != collector.ErrNeedsCredential {
-		t.Errorf("next run: kind %q, want needs-credential", got)
+	_, _, err := b.a.Begin().Open(t.Context(), d, cli.Dialogue{}, cli.Options{})
+	if collector.KindOf(err) != collector.ErrNeedsCredential {
+		t.Errorf("next run: %v, want needs-credential", err)
+	}
+}
+
+func TestEnableRejectionIsSaidOfTheEnableSecret(t *testing.T) {
+	const again = "; not tried again before 2026-03-02 12:00 UTC. "
+	for name, tt := range map[string]struct{ enable, want string }{
+		"a wrong one": {"wrong", "It rejected the enable secret of credential noc at 2026-03-01 12:00 UTC" + again +
+			"Store the right one: muster secret set noc-enable, then muster device retry d"},
+		"none": {"", "It asked for an enable secret at 2026-03-01 12:00 UTC, and credential noc has none" + again +
+			"Give it one in muster.yaml (enable: { secret: NAME }) and store it: muster secret set NAME, then muster device retry d"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.credential("noc", "right")
+			c := b.secrets["noc"]
+			c.Enable, c.Kept.Password.Secret = secret.New(tt.enable), "noc-password"
+			if tt.enable != "" {
+				c.Kept.Enable.Secret = "noc-enable"
+			}
+			b.secrets["noc"] = c
+			d := b.device("d", nil)
+			open := b.a.open
+			b.a.open = func(ctx context.Context, t collector.Target, d cli.Dialogue, o cli.Options) (opened, error) {
+				if _, err := open(ctx, t, d, o); err != nil {
+					return opened{}, err
+				}
+				return opened{}, &collector.Error{Device: t.Device, Step: collector.StepEnable, Kind: collector.ErrEnableRejected}
+			}
+			_ = b.kind(b.a.Begin(), d)
+			_, _, err := b.a.Begin().Open(t.Context(), d, cli.Dialogue{}, cli.Options{})
+			var e *collector.Error
+			if !errors.As(err, &e) || e.Kind != collector.ErrNeedsCredential || e.Step != collector.StepEnable || e.Do != tt.want {
+				t.Errorf("next run: %v, want %q", err, tt.want)
+			}
+			if now, err := NewDevices(b.a.o, b.a).Show(t.Context(), "d"); err != nil || now.MissingReason != tt.want {
+				t.Errorf("kept is %q (%v)", now.MissingReason, err)
+			}
+		})
+	}
+}
+
+func TestWhatWasRejectedIsSaidWithWhereItsSecretIs(t *testing.T) {
+	now := noon
+	noc := candidate{collector.Credential{Name: "noc", Password: secret.New("x"), Enable: secret.New("y")}, "n"}
+	noc.Kept.Password.Secret, noc.Kept.Enable.File = "noc", "/etc/noc-enable"
+	ops := candidate{collector.Credential{Name: "ops", Key: secret.New("k")}, "o"}
+	ops.Kept.Key.Env = "OPS_KEY"
+	at := func(hours int) time.Time { return now.Add(time.Duration(hours) * time.Hour) }
+	for name, tt := range map[string]struct {
+		attempts []Attempt
+		step     collector.Step
+		want     string
+	}{
+		"a password": {[]Attempt{{Credential: "noc", Digest: "n", Rejected: 1, At: at(-1)}}, collector.StepLogin,
+			"It rejected credential noc at 2026-03-01 11:00 UTC; one further login is tried after 2026-03-02 12:00 UTC. Store the right one: muster secret set noc, then muster device retry d"},
+		"no answer": {[]Attempt{{Credential: "noc", Digest: "n", Rejected: 1, Forgiven: true, At: at(-1)}}, collector.StepLogin,
+			"It rejected or did not answer logins with credential noc at 2026-03-01 11:00 UTC; one further login is tried after 2026-03-02 12:00 UTC. Store the right one: muster secret set noc, then muster device retry d"},
+		"a password and an enable secret": {[]Attempt{{Credential: "noc", Digest: "n", Method: "enable", Rejected: 1, At: at(-2)}, {Credential: "ops", Digest: "o", Rejected: 1, At: at(-1)}}, collector.StepLogin,
+			"It rejected credential ops and the enable secret of credential noc at 2026-03-01 11:00 UTC; one further login is tried after 2026-03-02 12:00 UTC. " +
+				"Store the right one: in the environment variable OPS_KEY of muster, which is then started anew, and in the file /etc/noc-enable, then muster device retry d"},
+		"before and after a login": {[]Attempt{{Credential: "ops", Digest: "o", Rejected: 1, At: at(-3)}, {Credential: "noc", Digest: "n", Accepted: true, At: at(-2)}, {Credential: "noc", Digest: "n", Method: "enable", Rejected: 1, At: at(-1)}}, collector.StepEnable,
+			"It rejected the enable secret of credential noc at 2026-03-01 11:00 UTC; not tried again before 2026-03-02 12:00 UTC. Store the right one: in the file /etc/noc-enable, then muster device retry d"},
+		"an enable secret, after a password that was changed": {[]Attempt{{Credential: "noc", Digest: "old", Rejected: 1, At: at(-3)}, {Credential: "noc", Digest: "n", Method: "enable", Rejected: 1, At: at(-1)}}, collector.StepEnable,
+			"It rejected the enable secret of credential noc at 2026-03-01 11:00 UTC; not tried again before 2026-03-02 12:00 UTC. Store the right one: in the file /etc/noc-enable, then muster device retry d"},
+	} {
+		step, why := refused(Device{Name: "d"}, []candidate{noc, ops}, tt.attempts, at(24))
+		if step != tt.step || why != tt.want {
+			t.Errorf("%s: at %s, %q\nwant at %s, %q", name, step, why, tt.step, tt.want)
+		}
 	}
 }
 

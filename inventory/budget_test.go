@@ -39,7 +39,7 @@ func TestLoginWithoutAnAnswerIsOneOfTheTwoOfTheDay(t *testing.T) {
 			if got[0] != kind || got[1] != kind || got[2] != collector.ErrNeedsCredential || len(b.logins) != 2 {
 				t.Errorf("kinds %v after %d logins; want two tries, and none until tomorrow", got, len(b.logins))
 			}
-			if why := b.stored(d).MissingReason; !strings.Contains(why, "did not answer logins with noc") {
+			if why := b.stored(d).MissingReason; !strings.Contains(why, "did not answer logins with credential noc") {
 				t.Errorf("the reason is %q; nothing was rejected for sure", why)
 			}
 			if n := b.m.count(EventLoginRejected) + b.m.count(EventCredentialStopped); n != 0 {

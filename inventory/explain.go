@@ -409,8 +409,8 @@ func (x *explanation) sayLogins(ctx context.Context, dev Device, list []collecto
 	budget := fmt.Sprintf("%d of %d rejected logins of the last 24 hours", rejected, maxRejected)
 	try, next := allowance(dev, cands, x.tried, x.now)
 	if len(try) == 0 {
-		x.say("budget", "no", "Store the right password (muster secret set NAME), or start a new count: muster device retry "+dev.Name,
-			"%s; the next login may go out after %s", budget, next.UTC().Format("2006-01-02 15:04 UTC"))
+		_, why := refused(dev, cands, x.tried, next)
+		x.say("budget", "no", why, "%s; the next login may go out after %s", budget, forPeople(next))
 		return
 	}
 	x.say("budget", "yes", "", "%s", budget)

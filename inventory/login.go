@@ -340,10 +340,12 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 	switch {
 	case failed == nil:
 		v, method = accepted, s.method
+	case errors.Is(failed, collector.ErrEnableRejected):
+		v, method = accepted, methodEnable // the account works; its enable secret does not
 	case errors.Is(failed, collector.ErrLoginRejected) && rej > 0:
 		v = rejected
-	case in, errors.Is(failed, collector.ErrEnableRejected):
-		v = accepted // the account works; its enable secret, or the shell, does not
+	case in:
+		v, method = accepted, methodAt(failed) // the account works; the shell does not
 	}
 	stop, release := g.judge(said{v, dev.ID, l.out.order(), dev.SSHCredential == c.Name, l.more, in, alone})
 	l.out.end(false)
@@ -358,7 +360,7 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 		case rej > 0:
 			// A password that got no answer: the device may have counted it, so it
 			// is one of the two of the day. It says nothing about the password.
-			if err := tx.PutAttempt(Attempt{DeviceID: dev.ID, Credential: c.Name, Digest: c.digest, Rejected: rej, Forgiven: true, At: l.a.o.Now()}); err != nil {
+			if err := tx.PutAttempt(Attempt{DeviceID: dev.ID, Credential: c.Name, Method: method, Digest: c.digest, Rejected: rej, Forgiven: true, At: l.a.o.Now()}); err != nil {
 				return err
 			}
 		}
@@ -386,6 +388,15 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 		return nil, failure(failed, dev.Name, sshAddr(dev, l.net.scope(dev)), collector.StepConnect)
 	}
 	return &Session{Session: s.session, jump: s.jump, Credential: c.Name}, nil
+}
+
+// methodAt is the method of an attempt whose session failed behind the login.
+func methodAt(failed error) string {
+	var e *collector.Error
+	if errors.As(failed, &e) && e.Step == collector.StepEnable {
+		return methodEnable
+	}
+	return ""
 }
 
 // record writes an accepted or rejected login and what follows from it.

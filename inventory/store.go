@@ -144,7 +144,7 @@ type Key struct {
 type Attempt struct {
 	DeviceID   int64
 	Credential string
-	Method     string // empty: not told
+	Method     string // that worked, or "enable" where that was rejected and the login was not; empty: not told
 	Digest     string // keyed digest of the secrets used; a changed secret has another one
 	Accepted   bool
 	Rejected   int  // passwords that the device refused in it, rounds of keyboard-interactive and enable counted

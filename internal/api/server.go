@@ -217,6 +217,9 @@ func row(d inventory.Device, st backup.Standing) Device {
 		r.ProblemKind, r.ProblemStep, r.Problem = st.Kind, st.Step, st.Message
 	case d.Missing != "":
 		r.ProblemKind, r.Problem = d.Missing, d.MissingReason
+		if d.Missing == collector.ErrNeedsCredential && st.Step == collector.StepEnable {
+			r.ProblemStep = st.Step // the login is not what it rejects
+		}
 	case !d.Managed:
 	case st.Outcome == backup.Quarantined && !st.Waiting:
 		r.ProblemKind, r.Problem = discarded, notRead("discarded", d.Name)

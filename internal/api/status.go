@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"muster/backup"
+	"muster/collector"
+	"muster/internal/alert"
 	"muster/inventory"
 )
 
@@ -39,10 +41,12 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 		why := reasonOf(d)
 		c := causes[why]
 		if c == nil {
-			c = &Cause{Kind: why.kind, Step: why.step, Mend: mend(why.kind)}
+			c = &Cause{Kind: why.kind, Step: why.step, Mend: mend(why, d)}
 			causes[why] = c
 		}
-		c.Count++
+		if c.Count++; c.Count > 1 {
+			c.Mend = mend(why, Device{}) // one that is not of the first device
+		}
 		if len(c.Devices) < namesPerCause {
 			c.Devices = append(c.Devices, d.Name)
 		}
@@ -68,6 +72,11 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 		return st, err
 	}
 	st.Alerts = len(alerts)
+	for i, c := range st.Causes {
+		if message, one := onlyAlert(alerts, alert.Kind(c.Kind)); one && collector.Kind(c.Kind) == collector.ErrCredentialStopped {
+			st.Causes[i].Mend = message // names the credential and its secret
+		}
+	}
 	next, err := s.house.Next(ctx)
 	if err != nil {
 		return st, err
@@ -78,6 +87,18 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 		st.LastRun = &last
 	}
 	return st, nil
+}
+
+// onlyAlert is the message of the one alert of a kind; false: there is none, or
+// several.
+func onlyAlert(all []alert.Alert, kind alert.Kind) (message string, one bool) {
+	n := 0
+	for _, a := range all {
+		if a.Kind == kind {
+			message, n = a.Message, n+1
+		}
+	}
+	return message, n == 1
 }
 
 // reason is what devices must have in common to be one cause.
@@ -105,8 +126,15 @@ func reasonOf(d Device) reason {
 }
 
 // mend is what to do about a cause, in one sentence.
-func mend(kind string) string {
-	m, ok := mends[kind]
+// only is the one device that has it; zero: there are several.
+func mend(why reason, only Device) string {
+	if collector.Kind(why.kind) == collector.ErrNeedsCredential && only.Problem != "" {
+		return only.Problem // names what was rejected, and where its secret is kept
+	}
+	m, ok := mends[why.kind]
+	if why.step == string(collector.StepEnable) && collector.Kind(why.kind) == collector.ErrNeedsCredential {
+		m, ok = mends[string(collector.ErrEnableRejected)]
+	}
 	if !ok {
 		return "muster doctor DEVICE goes through every step and says what to do."
 	}
@@ -119,9 +147,9 @@ var mends = map[string]string{
 	"behind":              "They are reached through a device that is down: mend that one first.",
 	"stale":               "The last good backup is old: muster run list shows what happened since.",
 	"never tried":         "muster backup takes the first one.",
-	"login-rejected":      "Store the right password (muster secret set NAME), then muster device retry DEVICE.",
-	"needs-credential":    "No credential fits or is left to try: name one in the scope, or muster device set DEVICE --credential NAME; then muster device retry DEVICE.",
-	"credential-stopped":  "The credential was rejected: store the right secret (muster secret set NAME); it is tried again with one login.",
+	"login-rejected":      "Store the right password, then muster device retry DEVICE; muster device show DEVICE names the secret.",
+	"needs-credential":    "No credential fits or is left to try: name one in the scope, or muster device set DEVICE --credential NAME; then muster device retry DEVICE. muster device show DEVICE says what it rejected.",
+	"credential-stopped":  "The credential was rejected: store the right secret, then muster secret retry CREDENTIAL; muster device show DEVICE names both.",
 	"needs-decision":      "No password is sent there unasked: muster device list missing:needs-decision names them with the reason, muster device allow NAME shows the host key and says yes.",
 	"host-key-changed":    "Compare the fingerprints at the device; then muster device accept-key NAME, or muster device replace NAME.",
 	"host-key-unknown":    "The scope is strict: pin the key with muster device accept-key --known-hosts FILE.",
@@ -135,7 +163,7 @@ var mends = map[string]string{
 	"output-implausible":  "Far smaller than the last good one: read it (muster config show NAME --quarantined), then accept or discard it.",
 	"rights-missing":      "The account may not read everything: give it the right that the message names.",
 	"command-rejected":    "The device refused a reading command: muster doctor DEVICE shows which.",
-	"enable-rejected":     "Store the enable password: muster secret set NAME, then muster device retry DEVICE.",
+	"enable-rejected":     "They reject the enable secret, not the login: store the right one, then muster device retry DEVICE; muster device show DEVICE names it.",
 	"part-missing":        "A part of the configuration could not be read; the message names it.",
 	"too-large":           "Larger than muster takes (64 MB): raise the limit, or look what the device prints.",
 	"closed":              "The device ended the session: it is tried again; look at its session limits.",
