@@ -226,6 +226,7 @@ func (l *login) stopped(ctx context.Context, c candidate) error {
 	if err != nil {
 		return err
 	}
+	slices.Sort(names)
 	since := "" // it is being stored
 	if !st.StoppedAt.IsZero() {
 		since = " since " + forPeople(st.StoppedAt)
