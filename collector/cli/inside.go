@@ -10,13 +10,10 @@ import (
 
 // logInInside answers the questions for user and password that the shell of some
 // devices asks, since their SSH lets everybody in. Each is answered once. It is
-// part of the login that is under way, which was allowed as a whole.
+// part of the login that is under way, which was allowed as a whole. A shell that
+// asks nothing, since SSH has asked already, costs the short wait for a question.
 func (s *Session) logInInside(ctx context.Context) error {
 	cr := s.c.t.Credential
-	if cr.Password.Empty() {
-		return s.c.fail(collector.StepLogin, collector.ErrNeedsCredential, nil,
-			fmt.Sprintf("Give credential %s a password: the shell of %s asks for one", s.c.credential(), s.c.name()), nil)
-	}
 	if err := s.c.ofOneLine(); err != nil {
 		return err
 	}
@@ -59,6 +56,9 @@ func (s *Session) logInInside(ctx context.Context) error {
 			return nil
 		case sent || v == atQuestion && named:
 			return s.refusedInside()
+		case cr.Password.Empty(): // whom the key lets in may be asked nothing
+			return s.c.fail(collector.StepLogin, collector.ErrNeedsCredential, nil,
+				fmt.Sprintf("Give credential %s a password: the shell of %s asks for one", s.c.credential(), s.c.name()), nil)
 		case v == atQuestion:
 			named = true
 			if err := s.con.send(cr.User); err != nil {

@@ -132,3 +132,23 @@ func TestLoginInsideTheShellNeedsAPassword(t *testing.T) {
 		t.Errorf("Do = %q", e.Do)
 	}
 }
+
+func TestALoginWithoutAPasswordGoesOnWhereTheShellAsksNothing(t *testing.T) {
+	d := &device{
+		shell:  prompting("edge-r1#", map[string]string{"show sysinfo": "Product Version.. 8.10\n"}),
+		config: func(c *ssh.ServerConfig) { c.NoClientAuth = true },
+	}
+	d.start(t)
+	target := d.target()
+	target.Credential.Password, target.Limits.Login = secret.New(""), 4*time.Second
+	dialogue := plainDialogue()
+	dialogue.AsksLogin = true
+	s, err := Open(context.Background(), target, dialogue, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if out, err := s.Run(context.Background(), "show sysinfo"); err != nil || string(out.Text) != "Product Version.. 8.10\n" {
+		t.Errorf("Run = %q, %v", out.Text, err)
+	}
+}

@@ -40,3 +40,36 @@ func TestEveryErrorPatternHasASample(t *testing.T) {
 		}
 	}
 }
+
+// Words of people in a banner, a description or a contact are no refusal.
+func TestWordsOfPeopleAreNoRefusal(t *testing.T) {
+	s := definitions(t)
+	for name, lines := range map[string][]string{
+		"paloalto_panos":   {`          login-banner "If you are not authorized, leave.`, `  comment "permission denied to guests";`},
+		"fortinet_fortios": {`    set buffer "Permission denied to guests`, `        set comments "what you are not allowed to do"`},
+		"cisco_smb":        {`banner login "If you are not authorized, leave"`, ` description "permission denied"`},
+		"aruba_aoscx":      {`    description for who is not authorized`, `snmp-server system-contact "not authorized to say"`},
+		"aruba_instant":    {` description "you are not allowed to move it"`, `name "not authorized to say"`},
+		"aruba_os":         {`   description "authorization failed here"`, `location "not allowed to say"`},
+		"frr":              {` description permission denied`, `access-list A remark permission denied`, ` description failed to connect to any daemons`},
+		"garderos":         {`system.location=permission denied`},
+		"cisco_ftd":        {`banner login If you are not authorized, leave`, ` description permission denied`},
+		"netgate_tnsr":     {`    description access denied`, `    description "protocol access-denied"`},
+		"ciena_saos":       {`port set port 1 description "permission denied"`, `port set port 1 description "insufficient privilege"`},
+		"dlink_xstack":     {`config ports 1 description permission denied`},
+		"westermo_weos":    {`   description "permission denied"`, `   description bicycles are not allowed`},
+	} {
+		d, ok := s.ByName(name)
+		if !ok {
+			t.Errorf("there is no %s", name)
+			continue
+		}
+		for _, l := range lines {
+			for _, re := range d.Dialogue().Errors.Denied {
+				if re.MatchString(l) {
+					t.Errorf("%s: %q is a refusal for %s", name, l, re)
+				}
+			}
+		}
+	}
+}
