@@ -16,7 +16,7 @@ var (
 		prompt:  func(s *shell) string { return s.user + "@" + s.d.spec.Name + ":~$ " },
 		session: map[string]string{"set terminal length 0": ""},
 		unpaged: []string{"set terminal length 0"},
-		running: []string{"show configuration"},
+		running: []string{"show configuration commands"},
 		answers: map[string]func(*node) string{"show version": func(d *node) string {
 			return fmt.Sprintf("Version:          VyOS %s\nRelease train:    sagitta\n\nBuilt by:         autobuild@vyos.net\nSystem type:      KVM guest\n", d.spec.Version)
 		}},
