@@ -328,7 +328,7 @@ func TestPasswordIsInNoError(t *testing.T) {
 	t.Parallel()
 	d := (&device{shell: func(tt *tty) { tt.puts("login " + testPassword + " " + testEnable + "\r\n$"); tt.freeze() }}).start(t)
 	target := d.target()
-	target.Limits.Login /= 8
+	target.Limits.Login = 4 * time.Second // until it has said so, however busy the machine is
 	_, err := Open(context.Background(), target, plainDialogue(), Options{})
 	if e := wantError(t, err, collector.StepPrompt, collector.ErrNoPrompt); !strings.Contains(e.Seen, "login ‹secret› ‹secret›") {
 		t.Errorf("Seen = %q", e.Seen)
@@ -366,7 +366,7 @@ func TestSecretWithoutAnAnswerCountsAsRefused(t *testing.T) {
 	t.Run("until the deadline", func(t *testing.T) {
 		t.Parallel()
 		target := silent(t).target()
-		target.Limits.Login = 150 * time.Millisecond
+		target.Limits.Login = 2 * time.Second
 		var attempts []string
 		_, err := Open(context.Background(), target, plainDialogue(), count(&attempts))
 		_ = wantError(t, err, collector.StepLogin, collector.ErrTimedOut)
@@ -402,7 +402,7 @@ func TestSecretWithoutAnAnswerCountsAsRefused(t *testing.T) {
 		dialogue := plainDialogue()
 		dialogue.Enable = Enable{When: patterns(`>$`)[0], Command: "enable", Asks: patterns(`^Password: $`)[0]}
 		target := d.target()
-		target.Limits.Login = 300 * time.Millisecond
+		target.Limits.Login = 2 * time.Second
 		var attempts []string
 		_, err := Open(context.Background(), target, dialogue, count(&attempts))
 		_ = wantError(t, err, collector.StepEnable, collector.ErrTimedOut)

@@ -112,7 +112,7 @@ func TestAShellThatAsksGetsNothingUnlessThePlatformIsKnownToAsk(t *testing.T) {
 	d := &device{shell: controller(testPassword), config: func(c *ssh.ServerConfig) { c.NoClientAuth = true }}
 	d.start(t)
 	target := d.target()
-	target.Limits.Login = 500 * time.Millisecond
+	target.Limits.Login = 2 * time.Second
 	_, err := Open(context.Background(), target, plainDialogue(), Options{})
 	_ = wantError(t, err, collector.StepPrompt, collector.ErrNoPrompt)
 	if d.did("> "+testPassword) != 0 || d.did("> backup") != 0 {
