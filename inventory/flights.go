@@ -27,7 +27,6 @@ type flights struct {
 // airport is what is out of one credential.
 type airport struct {
 	out      map[*flight]struct{}
-	waiting  int // between board and start
 	started  int
 	boarding []*passenger // wait in board, in order
 	starting []*passenger // wait in start, in order
@@ -64,10 +63,6 @@ func (f *flights) of(credential string) *airport {
 
 // admit lets on whose turn it is. flights.mu is held.
 func (f *flights) admit(a *airport) {
-	for len(a.boarding) > 0 && a.waiting < boardingMax {
-		close(a.boarding[0].turn)
-		a.boarding = a.boarding[1:]
-	}
 	for len(a.starting) > 0 && a.counted() < flightsPerCredential {
 		p := a.starting[0]
 		a.starting = a.starting[1:]
@@ -75,6 +70,10 @@ func (f *flights) admit(a *airport) {
 		p.x = &flight{f: f, a: a, number: a.started, since: time.Now()}
 		a.out[p.x] = struct{}{}
 		close(p.turn)
+	}
+	for len(a.boarding) > 0 && len(a.starting) < boardingMax {
+		close(a.boarding[0].turn)
+		a.boarding = a.boarding[1:]
 	}
 }
 
@@ -112,6 +111,7 @@ func (f *flights) queue(ctx context.Context, a *airport, line *[]*passenger) (*p
 				return p, nil // its turn came in this moment
 			}
 			*line = slices.Delete(*line, i, i+1)
+			f.admit(a)
 			return nil, context.Cause(ctx)
 		}
 	}
@@ -129,21 +129,11 @@ func (f *flights) board(ctx context.Context, credential string) error {
 // sent.
 func (f *flights) start(ctx context.Context, credential string) (*flight, error) {
 	a := f.of(credential)
-	f.waits(a, 1)
-	defer f.waits(a, -1)
 	p, err := f.queue(ctx, a, &a.starting)
 	if err != nil {
 		return nil, err
 	}
 	return p.x, nil
-}
-
-// waits counts who waits between board and start.
-func (f *flights) waits(a *airport, by int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	a.waiting += by
-	f.admit(a)
 }
 
 // order tells which start it was, counted from 1; 0: it never started.

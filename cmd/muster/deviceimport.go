@@ -9,8 +9,6 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/term"
-
 	"muster/collector"
 	"muster/internal/api"
 	"muster/inventory"
@@ -100,8 +98,7 @@ func (c *deviceImportCmd) read(s *session) ([]byte, error) {
 
 // asks reports whether there is somebody to ask.
 func (s *session) asks(o listing) bool {
-	f, ok := s.stdin.(*os.File)
-	return ok && o.Output == "table" && term.IsTerminal(int(f.Fd()))
+	return o.Output == "table" && onTerminal(s.stdin)
 }
 
 // saysYes asks whether to do what was shown.

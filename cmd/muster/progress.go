@@ -3,12 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"muster/collector"
 	"muster/internal/api"
@@ -22,8 +20,7 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, what string) *progress {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !onTerminal(w) {
 		return &progress{}
 	}
 	return &progress{bar: progressbar.NewOptions(-1,

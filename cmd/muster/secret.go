@@ -71,15 +71,16 @@ func (c *secretSetCmd) read(s *session) (string, error) {
 	return v, err
 }
 
-func onTerminal(in io.Reader) bool {
-	f, ok := in.(*os.File)
+// onTerminal reports whether a stream is a person's.
+func onTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // askSecret reads one line without showing it on a terminal.
 func askSecret(s *session, in *bufio.Reader, what string) (string, error) {
-	if f, ok := s.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fd := int(f.Fd())
+	if onTerminal(s.stdin) {
+		fd := int(s.stdin.(*os.File).Fd())
 		before, err := term.GetState(fd)
 		if err != nil {
 			return "", err

@@ -123,8 +123,8 @@ func (a *Alerts) digests(ctx context.Context, p *policy, receivers []string, at 
 
 // forDigest selects what a receiver's digest tells: of kinds that it gets in the
 // digest all that was due since the last one, what grew or became another change
-// too, and of kinds that it is told of at
-// once what was not worth that, a first failed night.
+// too, and of kinds that it is told of at once what was not worth that, a first
+// failed night.
 func forDigest(p *policy, receiver string, all []Alert, last, at time.Time) (fresh, over []Alert, open int) {
 	within := func(t time.Time) bool { return t.After(last) && !t.After(at) }
 	for _, a := range slices.Backward(all) { // oldest first
