@@ -446,7 +446,8 @@ func (r *Reachability) keep(ctx context.Context, n Network, devices []Device, me
 	return nil
 }
 
-// knock connects to the CLI port and hangs up.
+// knock connects to the CLI port and hangs up. A device that takes the connection
+// and resets it at once has answered.
 func knock(ctx context.Context, t collector.Target) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, min(t.Limits.WithDefaults().Connect, 5*time.Second), collector.ErrTimedOut)
 	defer cancel()
@@ -455,7 +456,10 @@ func knock(ctx context.Context, t collector.Target) error {
 		d.LocalAddr = &net.TCPAddr{IP: t.Source.AsSlice(), Zone: t.Source.Zone()}
 	}
 	c, err := d.DialContext(ctx, "tcp", t.Addr.String())
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ECONNRESET):
+		return nil
+	case err != nil:
 		return err
 	}
 	return c.Close()

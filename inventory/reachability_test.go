@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -326,5 +327,31 @@ func TestEchoAndKnockOnLoopback(t *testing.T) {
 	var h heard
 	if h.note(&h.tcp, "TCP 1", err); h.said[0] != "TCP 1: refused" {
 		t.Errorf("said %q, want refused", h.said)
+	}
+}
+
+// A device that resets a connection as soon as it has it is there. About every
+// tenth of these connects sees the reset before it sees the connection.
+func TestKnockThatIsResetIsAnswered(t *testing.T) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.(*net.TCPConn).SetLinger(0)
+			_ = c.Close()
+		}
+	}()
+	target := collector.Target{Addr: ln.Addr().(*net.TCPAddr).AddrPort()}
+	for range 500 {
+		if err := knock(t.Context(), target); err != nil {
+			t.Fatalf("knock = %v, want an answer", err)
+		}
 	}
 }

@@ -47,8 +47,8 @@ var faultTable = []faultRow{
 	// No connection.
 	{"dead", "failed", "connect", "refused", "down", "unreachable", "unchanged"},
 	{"blackhole", "failed", "connect", "timed-out", "down", "unreachable", "unchanged"},
-	{"refuse", "failed", "connect or key-exchange", "closed", "up", "backup-failed", "unchanged"}, // by how fast the reset is
-	{"max-sessions:1", "failed", "key-exchange", "closed", "up", "backup-failed", "unchanged"},    // one is open already
+	{"refuse", "failed", "key-exchange", "closed", "up", "backup-failed", "unchanged"},
+	{"max-sessions:1", "failed", "key-exchange", "closed", "up", "backup-failed", "unchanged"}, // one is open already
 	// No SSH.
 	{"tcp", "failed", "key-exchange", "timed-out", "up", "backup-failed", "unchanged"},
 	{"garbage", "failed", "key-exchange", "closed", "up", "backup-failed", "unchanged"},
@@ -145,7 +145,7 @@ func TestFaults(t *testing.T) {
 	})
 	for _, r := range faultTable {
 		got := ill[r.device()]
-		if string(got.Outcome) != r.outcome || !slices.Contains(strings.Split(r.step, " or "), string(got.Step)) || string(got.Kind) != r.kind {
+		if string(got.Outcome) != r.outcome || string(got.Step) != r.step || string(got.Kind) != r.kind {
 			t.Errorf("%s is %s (%s at %s), want %s (%s at %s): %s", r.fault, got.Outcome, got.Kind, got.Step, r.outcome, r.kind, r.step, got.Message)
 		}
 		if r.kind != "" {
@@ -410,9 +410,6 @@ func (h *faultHouse) docs(ill map[string]backup.Result) {
 	var b strings.Builder
 	for _, r := range faultTable {
 		m := steady(ill[r.device()].Message)
-		if strings.Contains(r.step, " or ") {
-			m = strings.Replace(m, " at "+string(ill[r.device()].Step)+":", " at "+r.step+":", 1)
-		}
 		if r.step == "output" || r.step == "judge" || r.fault == "garbage" {
 			m = said.ReplaceAllString(m, `said "…". `) // a piece of the configuration
 		}

@@ -137,8 +137,17 @@ func (c *connection) connect(ctx context.Context) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		err = c.fail(collector.StepConnect, collector.ErrRefused, nil,
 			fmt.Sprintf("Switch %[1]s on at %[2]s, or set its port (muster device set %[2]s --port PORT): nothing listens on TCP port %[3]d", c.t.Protocol(), c.name(), c.t.Addr.Port()), err)
-	case errors.Is(err, syscall.ECONNRESET): // so fast that the connection was never seen to stand
-		err = c.fail(collector.StepConnect, collector.ErrClosed, nil, hungUp, err)
+	case errors.Is(err, syscall.ECONNRESET):
+		// The device took the connection, or the kernel would call it refused, and
+		// ended it before we looked.
+		done(nil)
+		step, do := collector.StepKeyExchange, hungUp
+		if c.t.Telnet {
+			step, do = collector.StepLogin, hungUpTelnet(c)
+		}
+		err = c.fail(step, collector.ErrClosed, nil, do, err)
+		c.j.begin(step, "")(err)
+		return err
 	case errors.Is(err, syscall.EADDRNOTAVAIL) && c.t.Source.IsValid():
 		err = c.fail(collector.StepConnect, collector.ErrUnreachable, nil,
 			fmt.Sprintf("Correct the scope's source: this machine has no address %s", c.t.Source), err)

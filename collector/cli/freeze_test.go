@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"muster/collector"
+	"muster/internal/secret"
 )
 
 // stallConn swallows all writes after the first n: the peer sees a server that
@@ -273,5 +275,25 @@ func TestUnreachableDevicesAreToldApart(t *testing.T) {
 				t.Errorf("Do = %q, want %q in it", e.Do, tt.do)
 			}
 		})
+	}
+}
+
+// A connection that is reset before the dialer looks at it was made all the same.
+func TestResetAtOnceIsNoMissingConnection(t *testing.T) {
+	t.Parallel()
+	reset := func(context.Context, netip.AddrPort) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNRESET)}
+	}
+	for _, tt := range []struct {
+		telnet bool
+		step   collector.Step
+		do     string
+	}{{false, collector.StepKeyExchange, "SSH server"}, {true, collector.StepLogin, "Telnet"}} {
+		target := collector.Target{Device: "r1", Addr: netip.MustParseAddrPort("127.0.0.1:22"), Telnet: tt.telnet,
+			Credential: collector.Credential{Name: "ro", User: "u", Password: secret.New("p")}}
+		_, err := Open(context.Background(), target, plainDialogue(), Options{Dial: reset})
+		if e := wantError(t, err, tt.step, collector.ErrClosed); !strings.Contains(e.Do, tt.do) {
+			t.Errorf("Do = %q, want %q in it", e.Do, tt.do)
+		}
 	}
 }

@@ -416,8 +416,13 @@ func (l *telnetLogin) ended(ctx context.Context, now *phase, err error) error {
 		return l.c.fail(collector.StepLogin, collector.ErrTimedOut, nil,
 			"Check the device's load and its authentication servers (TACACS+, RADIUS): it accepts connections but does not go on", err)
 	}
-	return l.c.fail(collector.StepLogin, collector.ErrClosed, l.seen(),
-		fmt.Sprintf("Look in the log of %s for why it ends Telnet sessions", l.c.name()), err)
+	return l.c.fail(collector.StepLogin, collector.ErrClosed, l.seen(), hungUpTelnet(l.c), err)
+}
+
+// hungUpTelnet is what to do about a device that ends a Telnet session before the
+// login is over.
+func hungUpTelnet(c *connection) string {
+	return fmt.Sprintf("Look in the log of %s for why it ends Telnet sessions", c.name())
 }
 
 func (l *telnetLogin) seen() []byte {
