@@ -19,15 +19,16 @@ import (
 
 // fakeAgent answers one SNMP session.
 type fakeAgent struct {
-	r    snmp.Reading
-	dead error
+	r     snmp.Reading
+	cells map[string]string // by OID
+	dead  error
 }
 
 func (a fakeAgent) System() snmp.System                                       { return a.r.System }
 func (a fakeAgent) PrivProtocol() string                                      { return a.r.PrivProtocol }
 func (a fakeAgent) Close() error                                              { return nil }
 func (a fakeAgent) Read(context.Context) (snmp.Reading, error)                { return a.r, a.dead }
-func (a fakeAgent) Get(context.Context, ...string) (map[string]string, error) { return nil, nil }
+func (a fakeAgent) Get(context.Context, ...string) (map[string]string, error) { return a.cells, nil }
 func (a fakeAgent) Column(context.Context, string) (map[string]string, error) { return nil, nil }
 
 // fakeSet recognises a platform by sysDescr "NAME" or "maybe NAME", and proves
@@ -115,6 +116,30 @@ func agentOf(descr, name, serial string) fakeAgent {
 		r.Components = []snmp.Component{{Index: 1, Class: "chassis", Serial: serial}}
 	}
 	return fakeAgent{r: r}
+}
+
+// What a vendor's MIB tells is for people: boards are shipped with one serial.
+func TestVendorFactsAreNoEvidence(t *testing.T) {
+	s := newSearch(t)
+	for addr, name := range map[netip.Addr]string{at1: "nas1", at2: "nas2", at3: "nas3"} {
+		a := agentOf("Linux "+name, name, "")
+		a.r.System.ObjectID = "1.3.6.1.4.1.8072.3.2.10"
+		a.cells = map[string]string{"1.3.6.1.4.1.6574.1.5.1.0": "DS920+", "1.3.6.1.4.1.6574.1.5.2.0": "2040SBR000001"}
+		s.agents[addr] = a
+	}
+	a := s.agents[at3]
+	a.cells = map[string]string{"1.3.6.1.4.1.6574.1.5.2.0": "FFFFFFFF"} // nobody's
+	s.agents[at3] = a
+	s.discover(false)
+	if len(s.m.devices) != 3 {
+		t.Fatalf("%d devices, want 3", len(s.m.devices))
+	}
+	for name, want := range map[string][2]string{"nas1": {"DS920+", "2040SBR000001"}, "nas2": {"DS920+", "2040SBR000001"}, "nas3": {}} {
+		d, err := NewDevices(s.a.o, s.a).Show(t.Context(), name)
+		if err != nil || [2]string{d.Model, d.Serial} != want {
+			t.Errorf("%s is a %q, serial %q (%v), want %q", name, d.Model, d.Serial, err, want)
+		}
+	}
 }
 
 func (s *search) discover(dry bool) []Result {

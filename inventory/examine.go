@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"muster/collector"
@@ -74,8 +75,9 @@ type look struct {
 	reading snmp.Reading
 	match   platform.Match
 	facts   []platform.Fact
-	whole   bool   // nothing that identity hangs on was lost
-	said    string // for people; empty: all is well
+	hints   []platform.Fact // what the vendor's MIBs told beside; no evidence of identity
+	whole   bool            // nothing that identity hangs on was lost
+	said    string          // for people; empty: all is well
 	detail  string
 }
 
@@ -97,7 +99,7 @@ func (d *Discovery) examineSNMP(ctx context.Context, run *Run, c Candidate, dev 
 	if own, ok := n.ScopeOf(c.Addr); ok {
 		sc = own
 	}
-	p := profile{scope: sc, facts: lk.facts, snmpCredential: c.Credential, snmpDetail: lk.detail,
+	p := profile{scope: sc, facts: slices.Concat(lk.facts, lk.hints), snmpCredential: c.Credential, snmpDetail: lk.detail,
 		identified: lk.match.Platform != nil && lk.match.Certain && lk.match.Platform.HasParts()}
 	vendor := "" // of serials: only a definition's, which says it the same way each time
 	p.vendor = vendorOf(lk.reading.System.ObjectID)
@@ -152,13 +154,18 @@ func (d *Discovery) look(ctx context.Context, t collector.Target) (lk look, err 
 			lk.said = "some facts were not told: " + err.Error()
 		}
 	}
+	hints, err := platform.VendorFacts(ctx, s, sys, lk.facts)
+	if err != nil && ctx.Err() != nil {
+		return lk, err
+	}
+	lk.hints = slices.DeleteFunc(hints, func(f platform.Fact) bool { return f.Name == "serial" && !serialTells(f.Value) })
 	if lk.reading, err = s.Read(ctx); err != nil {
 		return lk, err
 	}
 	if lk.reading.System.ObjectID == "" && lk.reading.System.Name == "" {
 		lk.reading.System = sys
 	}
-	lk.facts = append(lk.facts, standardFacts(lk.facts, lk.reading)...)
+	lk.facts = append(lk.facts, standardFacts(slices.Concat(lk.facts, lk.hints), lk.reading)...)
 	lk.detail = s.PrivProtocol()
 	var tables []string
 	for _, f := range lk.reading.Faults {
@@ -191,7 +198,7 @@ func (d *Discovery) sighting(lk look, c Candidate, vendor string) (sighting, Obs
 	s := sighting{addr: c.Addr, at: now, engine: mark, sysName: r.System.Name, deviceID: c.DeviceID,
 		identifiers: evidence(vendor, r, lk.facts)}
 	o := Observation{At: now, Via: ViaSNMP, Addr: c.Addr, Identifiers: s.identifiers, Whole: lk.whole, Engine: mark,
-		Facts: append(systemFacts(r.System), lk.facts...), Interfaces: notNil(r.Interfaces), Addresses: notNil(r.Addresses),
+		Facts: slices.Concat(systemFacts(r.System), lk.facts, lk.hints), Interfaces: notNil(r.Interfaces), Addresses: notNil(r.Addresses),
 		VLANs: notNil(r.VLANs), Components: notNil(r.Components), Neighbors: notNil(r.Neighbors), Partial: map[string]bool{}}
 	for _, f := range r.Faults {
 		o.Partial[tableOf(f.Step)] = true

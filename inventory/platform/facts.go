@@ -40,17 +40,17 @@ func (d *decoder) factRules(n node, def *Definition) {
 
 func (d *decoder) factSource(it node, def *Definition) (factSource, bool) {
 	var s factSource
-	if !d.keys(it, "a source of a fact", "scalar", "column", "where", "all", "sysDescr", "sysObjectID", "part", "match", "why") {
+	if !d.keys(it, "a source of a fact", "scalar", "below", "column", "where", "all", "sysDescr", "sysObjectID", "part", "match", "why") {
 		return s, false
 	}
 	var kinds []string
-	for _, k := range []string{"scalar", "column", "sysDescr", "sysObjectID", "part"} {
+	for _, k := range []string{"scalar", "below", "column", "sysDescr", "sysObjectID", "part"} {
 		if it.get(k).kind != isNothing {
 			kinds = append(kinds, k)
 		}
 	}
 	if len(kinds) != 1 {
-		d.fault(it, "a source of a fact is one of scalar, column, sysDescr, sysObjectID and part")
+		d.fault(it, "a source of a fact is one of scalar, below, column, sysDescr, sysObjectID and part")
 		return s, false
 	}
 	resolve := func(n node) string {
@@ -69,6 +69,11 @@ func (d *decoder) factSource(it node, def *Definition) (factSource, bool) {
 	switch kinds[0] {
 	case "scalar":
 		s.kind, s.oid, s.from = fromScalar, resolve(src), src.text
+	case "below":
+		s.kind, s.from, s.oid = fromBelow, "sysObjectID", d.text(src, "below")
+		if !oidRE.MatchString(enterprisesOID + "." + s.oid) {
+			d.fault(src, "below has to be dotted whole numbers, what stands behind the sysObjectID")
+		}
 	case "column":
 		s.kind, s.oid, s.from = fromColumn, resolve(src), src.text
 		d.where(it.get("where"), &s)
@@ -129,8 +134,12 @@ func (d *decoder) where(n node, s *factSource) {
 // A source that the agent does not answer is passed over; the error is the
 // session's (closed, timed out), with the facts that were read until then.
 func (d *Definition) Facts(ctx context.Context, ask Asker, sys snmp.System) ([]Fact, error) {
+	return readFacts(ctx, d.r().facts, ask, sys)
+}
+
+func readFacts(ctx context.Context, rules []factRule, ask Asker, sys snmp.System) ([]Fact, error) {
 	var out []Fact
-	for _, f := range d.r().facts {
+	for _, f := range rules {
 		for _, s := range f.sources {
 			value, from, err := s.snmp(ctx, ask, sys)
 			if err != nil {
@@ -151,17 +160,42 @@ func (s *factSource) snmp(ctx context.Context, ask Asker, sys snmp.System) (valu
 		return s.take(sys.Descr), s.from, nil
 	case fromObjectID:
 		return Telling(s.objects[strings.TrimPrefix(sys.ObjectID, ".")]), s.from, nil
-	case fromScalar:
-		got, err := ask.Get(ctx, s.oid)
+	case fromScalar, fromBelow:
+		oid := s.scalar(sys)
+		if oid == "" {
+			return "", "", nil
+		}
+		got, err := ask.Get(ctx, oid)
 		if err != nil {
 			return "", "", passable(err)
 		}
-		return s.take(got[s.oid]), s.from, nil
+		from = s.from
+		if s.kind == fromBelow {
+			from = oid
+		}
+		return s.take(got[oid]), from, nil
 	case fromColumn:
 		return s.column(ctx, ask)
 	}
 	return "", "", nil
 }
+
+// scalar is the object that is asked for; empty: none. What is below a sysObjectID
+// has to be so of one that tells a model.
+func (s *factSource) scalar(sys snmp.System) string {
+	switch s.kind {
+	case fromScalar:
+		return s.oid
+	case fromBelow:
+		if id := strings.TrimPrefix(sys.ObjectID, "."); hasPrefix(id, enterprisesOID) {
+			return id + "." + s.oid
+		}
+	}
+	return ""
+}
+
+// enterprisesOID is what all sysObjectIDs of vendors begin with (RFC 1155 §3.1.4).
+const enterprisesOID = "1.3.6.1.4.1"
 
 func (s *factSource) column(ctx context.Context, ask Asker) (value, from string, err error) {
 	var where map[string]string

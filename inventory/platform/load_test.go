@@ -168,7 +168,7 @@ func TestFaultsTellPlaceAndMend(t *testing.T) {
 		"volatile not anchored":          {minimal + "volatile:\n  - { match: 'Time: ' }\n", []string{"begin with ^"}},
 		"volatile everything":            {minimal + "volatile:\n  - { match: '^' }\n", []string{"no fixed text"}},
 		"unknown MIB object":             {minimal + "facts: { serial: [{ scalar: 'ACME-MIB::serial.0' }] }\n", []string{"not known; give its number"}},
-		"two sources in one":             {minimal + "facts: { serial: [{ scalar: 1.3.6.1.2.1.1.5.0, sysDescr: '^(x)' }] }\n", []string{"one of scalar, column"}},
+		"two sources in one":             {minimal + "facts: { serial: [{ scalar: 1.3.6.1.2.1.1.5.0, sysDescr: '^(x)' }] }\n", []string{"one of scalar, below, column"}},
 		"fact of no part":                {minimal + "facts: { version: [{ part: nothing, match: '^(x)' }] }\n", []string{"no part of this name"}},
 		"like nobody":                    {"name: x_y\nlike: nobody\n", []string{"2:7: built-in platform"}},
 		"an anchor":                      {change("vendor: Acme", "vendor: &v Acme"), []string{"anchors"}},

@@ -44,7 +44,7 @@ type factRule struct {
 type factSource struct {
 	from     string // as in the file, for Fact.Source
 	kind     sourceKind
-	oid      string            // scalar or column
+	oid      string            // scalar or column; what stands behind the sysObjectID
 	whereOID string            // column that narrows the rows; empty: all
 	where    string            // value of whereOID
 	all      bool              // every row, joined by a comma; else the first in index order
@@ -57,6 +57,7 @@ type sourceKind int
 
 const (
 	fromScalar sourceKind = iota
+	fromBelow
 	fromColumn
 	fromDescr
 	fromObjectID
