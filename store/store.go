@@ -92,8 +92,9 @@ type Store struct {
 	redaction []byte // key of the tokens in redacted texts; never changes
 	address   []byte // key of the addresses of texts, derived from redaction
 
-	w     *sql.DB // the writer goroutine's one connection; nobody else touches it
-	read  *sql.DB // read-only, several connections
+	w     *sql.DB  // the writer goroutine's one connection; nobody else touches it
+	read  *sql.DB  // read-only, several connections
+	file  *os.File // the database, to be searched; see fileHolds
 	lock  *lock
 	queue chan *request
 	quit  chan struct{} // closed by Close
@@ -159,6 +160,9 @@ func (s *Store) open(ctx context.Context, fresh bool) error {
 		return err
 	}
 	var err error
+	if s.file, err = os.Open(path); err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
 	s.w = sql.OpenDB(writerConnector{s, dsn(path, writerParams())})
 	s.w.SetMaxOpenConns(1)
 	if err := checkBuild(ctx, s.w, path); err != nil {
@@ -212,8 +216,11 @@ func (s *Store) closeFiles() error {
 	if s.read != nil {
 		errs = append(errs, s.read.Close())
 	}
-	if s.w != nil { // last: the last connection folds the WAL into the database
+	if s.w != nil { // the last connection folds the WAL into the database
 		errs = append(errs, s.w.Close())
+	}
+	if s.file != nil { // after SQLite's own: it would take their locks along
+		errs = append(errs, s.file.Close())
 	}
 	return errors.Join(errs...)
 }
