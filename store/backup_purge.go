@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"muster/backup"
@@ -54,6 +55,7 @@ type purge struct {
 func (s *Store) planPurge(tx *sql.Tx, p *purge) error {
 	const version = `SELECT id FROM version WHERE device_id = +?1 AND number = +?2`
 	const newest = `SELECT max(number) FROM version WHERE device_id = +?1`
+	const alike = `SELECT id FROM text WHERE address = +?1` // of any device and part
 	// Texts that only this version, and the capture that goes with it, need.
 	const doomed = `
 SELECT DISTINCT t.id FROM text t
@@ -92,6 +94,12 @@ WHERE t.device_id = +?1
 		if err != nil {
 			return err
 		}
+		// A copy may have the text packed in another way, and then its address only.
+		if others, err := idsOf(tx, alike, row.address); err != nil {
+			return err
+		} else if !slices.ContainsFunc(others, p.stays) {
+			p.traces = append(p.traces, row.address)
+		}
 		if row.kind == "raw" { // sealed: its bytes are nowhere else
 			p.traces = append(p.traces, traces(row.blob)...)
 		} else {
@@ -112,6 +120,9 @@ WHERE t.device_id = +?1
 	}
 	return nil
 }
+
+// stays reports whether a text is not among those that go.
+func (p *purge) stays(id int64) bool { return !p.doomed[id] }
 
 // lives reports whether a text that stays has the trace too: lines that are the
 // same are often packed to the same bytes, and prove nothing.

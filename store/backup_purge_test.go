@@ -2,10 +2,12 @@ package store
 
 import (
 	"database/sql"
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,5 +57,50 @@ func TestPurgeKeepsTheLocksOfTheDatabase(t *testing.T) {
 	after, err := os.Stat(log)
 	if err != nil || !os.SameFile(before, after) {
 		t.Fatalf("another program that looked took the write-ahead log along: %v", err)
+	}
+}
+
+// A copy that was made before better rules came, as the one before a migration is,
+// holds the texts packed in another way.
+func TestPurgeFindsACopyFromBeforeItsTextsWerePackedAnew(t *testing.T) {
+	s := openNew(t)
+	d, other := newDevice(t, s, "r1", "192.0.2.1"), newDevice(t, s, "r2", "192.0.2.2")
+	for n := range 3 {
+		attempt(t, s, d.ID, n+1, backup.Stored, time.Now())
+	}
+	// Another device may say the same, and so may the startup config of this one.
+	same := attemptAt(other.ID, 1, backup.Stored, time.Now())
+	same.Version.Parts[0].Raw = fmt.Appendf(nil, "hostname r%d\nversion 1\nend\n", d.ID)
+	same.Capture.Texts[0].Raw = same.Version.Parts[0].Raw
+	if err := s.CommitBackup(t.Context(), same); err != nil {
+		t.Fatal(err)
+	}
+	beside := filepath.Join(s.Dir(), dbName+".schema-00007")
+	if err := s.Backup(t.Context(), beside); err != nil {
+		t.Fatal(err)
+	}
+	var versions []backup.VersionTexts
+	for n := range 3 {
+		v, err := s.VersionTexts(t.Context(), d.ID, n+1, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Derived, v.Parts[0].Redacted = "better", append(v.Parts[0].Redacted, "! by better rules\n"...)
+		versions = append(versions, v)
+	}
+	if err := s.PutDerived(t.Context(), d.ID, versions); err != nil {
+		t.Fatal(err)
+	}
+	err := s.PurgeVersion(t.Context(), d.ID, 2, backup.Audit{}, time.Now())
+	if err == nil || !strings.Contains(err.Error(), beside+" still holds bytes") {
+		t.Errorf("a copy beside the database has version 2, and the purge says: %v", err)
+	}
+	if err := os.Remove(beside); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, 3} {
+		if err := s.PurgeVersion(t.Context(), d.ID, n, backup.Audit{}, time.Now()); err != nil {
+			t.Errorf("nothing has version %d any more, and the purge says: %v", n, err)
+		}
 	}
 }
