@@ -359,24 +359,22 @@ FROM capture WHERE device_id = +?1 ORDER BY id DESC LIMIT +?2`
 // What a version was made of, what waits, and the newest good capture of each
 // device stay. The number of captures is returned.
 func (s *Store) PruneCaptures(ctx context.Context, before time.Time) (n int64, err error) {
-	const captures = `
-DELETE FROM capture WHERE taken_at < ?1
+	const (
+		old = `
+SELECT id FROM capture WHERE taken_at < ?1
   AND NOT EXISTS (SELECT 1 FROM version WHERE capture_id = capture.id)
   AND NOT EXISTS (SELECT 1 FROM capture_part WHERE capture_id = capture.id AND raw_id IS NOT NULL)
   AND id <> (SELECT max(id) FROM capture c WHERE c.device_id = capture.device_id)`
-	const drifts = `DELETE FROM drift WHERE until < ?1`
-	err = s.write(ctx, func(tx *sql.Tx) error {
-		res, err := tx.Exec(captures, ms(before))
-		if err != nil {
-			return fmt.Errorf("remove old captures: %w", err)
-		}
-		if n, err = res.RowsAffected(); err != nil {
-			return err
-		}
-		_, err = tx.Exec(drifts, ms(before))
+		captures = `DELETE FROM capture WHERE id IN (SELECT value FROM json_each(?1))`
+		drifts   = `DELETE FROM drift WHERE until < ?1`
+	)
+	if n, err = s.deleteRows(ctx, captures, old, ms(before)); err != nil {
+		return n, fmt.Errorf("remove old captures: %w", err)
+	}
+	return n, s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec(drifts, ms(before))
 		return err
 	})
-	return n, err
 }
 
 // eventsOf writes the events of a commit.
