@@ -22,11 +22,15 @@ import (
 // Texts that are packed against a purged one hold none of its secrets but need
 // it to be read: they are packed anew first. Then the rows go, the file is
 // rewritten without its free pages and the write-ahead log is cut, and all files
-// of the database in the directory are searched for what was there.
+// of the database in the directory are searched for what was there. Where the file
+// could not be rewritten, the next call does it.
 func (s *Store) PurgeVersion(ctx context.Context, deviceID int64, number int, audit backup.Audit, at time.Time) error {
 	p := &purge{refit: newRefit(deviceID), number: number}
 	if err := s.view(ctx, func(tx *sql.Tx) error { return s.planPurge(tx, p) }); err != nil {
 		return err
+	}
+	if p.version == 0 {
+		return s.rewriteAfterPurge(ctx)
 	}
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		if err := p.apply(tx, audit.Who, at); err != nil {
@@ -37,23 +41,33 @@ func (s *Store) PurgeVersion(ctx context.Context, deviceID int64, number int, au
 	if err != nil {
 		return err
 	}
+	if err := s.rewriteAfterPurge(ctx); err != nil { // copies are searched now: the next call knows no traces
+		database := filepath.Join(s.dir, dbName)
+		return errors.Join(err, s.proveGone(ctx, p.traces, database, database+"-wal"))
+	}
+	return s.proveGone(ctx, p.traces)
+}
+
+func (s *Store) rewriteAfterPurge(ctx context.Context) error {
 	if err := s.rewrite(ctx); err != nil {
 		return fmt.Errorf("the version is gone, but its bytes may still be in free pages of the file: %w. Purge again when nothing else reads", err)
 	}
-	return s.proveGone(ctx, p.traces)
+	return nil
 }
 
 // purge is what a purge will do.
 type purge struct {
 	refit
 	number  int
-	version int64
+	version int64    // 0: it is gone, and the file is to be rewritten
 	capture int64    // whose texts go with the version; 0: none
 	traces  [][]byte // pieces of what must not be found any more
 }
 
 func (s *Store) planPurge(tx *sql.Tx, p *purge) error {
 	const version = `SELECT id FROM version WHERE device_id = +?1 AND number = +?2`
+	const begun = `
+SELECT EXISTS (SELECT 1 FROM purged_version WHERE device_id = +?1 AND number = +?2) AND EXISTS (SELECT 1 FROM meta WHERE name = +?3)`
 	const newest = `SELECT max(number) FROM version WHERE device_id = +?1`
 	const alike = `SELECT id FROM text WHERE address = +?1` // of any device and part
 	// Texts that only this version, and the capture that goes with it, need.
@@ -67,7 +81,12 @@ WHERE t.device_id = +?1
   AND NOT EXISTS (SELECT 1 FROM capture_part c WHERE c.capture_id <> ?3 AND c.raw_id = t.id)`
 	err := tx.QueryRow(version, p.device, p.number).Scan(&p.version)
 	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("version %d of device %d: %w", p.number, p.device, backup.ErrNotStored)
+		var unfinished bool
+		err := tx.QueryRow(begun, p.device, p.number, rewriteOwed).Scan(&unfinished)
+		if err == nil && !unfinished {
+			err = fmt.Errorf("version %d of device %d: %w", p.number, p.device, backup.ErrNotStored)
+		}
+		return err
 	}
 	if err != nil {
 		return err
@@ -196,7 +215,7 @@ func (s *Store) rewrite(ctx context.Context) error {
 func (s *Store) cutLog(ctx context.Context) error {
 	retry := time.NewTicker(100 * time.Millisecond)
 	defer retry.Stop()
-	for range 100 { // a reader that is under way keeps the log
+	for range s.tries { // a reader that is under way keeps the log
 		var busy bool
 		err := s.alone(ctx, func(ctx context.Context, db *sql.DB) error {
 			var frames, done int
@@ -234,8 +253,8 @@ func traces(blob []byte) (all [][]byte) {
 }
 
 // proveGone searches all files of the data directory for traces, copies too,
-// wherever somebody has put one there.
-func (s *Store) proveGone(ctx context.Context, traces [][]byte) error {
+// wherever somebody has put one there, but for files named in except.
+func (s *Store) proveGone(ctx context.Context, traces [][]byte, except ...string) error {
 	own, err := s.file.Stat()
 	if err != nil {
 		return fmt.Errorf("look at the database: %w", err)
@@ -249,7 +268,7 @@ func (s *Store) proveGone(ctx context.Context, traces [][]byte) error {
 			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case !d.Type().IsRegular(), name == filepath.Join(s.dir, dbName+"-shm"): // which has numbers of pages only
+		case !d.Type().IsRegular(), slices.Contains(except, name), name == filepath.Join(s.dir, dbName+"-shm"): // which has numbers of pages only
 			return nil
 		}
 		holds, err := s.fileHolds(name, d, own, traces)

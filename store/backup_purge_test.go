@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -102,5 +103,46 @@ func TestPurgeFindsACopyFromBeforeItsTextsWerePackedAnew(t *testing.T) {
 		if err := s.PurgeVersion(t.Context(), d.ID, n, backup.Audit{}, time.Now()); err != nil {
 			t.Errorf("nothing has version %d any more, and the purge says: %v", n, err)
 		}
+	}
+}
+
+// What a purge that could not rewrite the file tells to do has to work.
+func TestPurgeIsFinishedByPurgingAgain(t *testing.T) {
+	s := openNew(t)
+	d := newDevice(t, s, "r1", "192.0.2.1")
+	for n := range 2 {
+		attempt(t, s, d.ID, n+1, backup.Stored, time.Now())
+	}
+	beside := filepath.Join(s.Dir(), "monday")
+	if err := s.Backup(t.Context(), beside); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := s.read.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := reader.QueryRow("SELECT count(*) FROM version").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	s.tries = 2
+	err = s.PurgeVersion(t.Context(), d.ID, 1, backup.Audit{}, time.Now())
+	if err == nil || !strings.Contains(err.Error(), "Purge again") || !strings.Contains(err.Error(), beside+" still holds") {
+		t.Errorf("with a reader and a copy the purge says: %v", err)
+	}
+	if err != nil && strings.Contains(err.Error(), dbName+" still holds") {
+		t.Errorf("somebody is told to remove the database: %v", err)
+	}
+	if err := reader.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PurgeVersion(t.Context(), d.ID, 1, backup.Audit{}, time.Now()); err != nil {
+		t.Errorf("purging again says: %v", err)
+	}
+	if mark, err := s.owed(t.Context()); err != nil || mark != "" {
+		t.Errorf("a rewrite is owed still (%v)", err)
+	}
+	if err := s.PurgeVersion(t.Context(), d.ID, 1, backup.Audit{}, time.Now()); !errors.Is(err, backup.ErrNotStored) {
+		t.Errorf("once it is done: %v, want ErrNotStored", err)
 	}
 }

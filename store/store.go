@@ -95,6 +95,7 @@ type Store struct {
 	w     *sql.DB  // the writer goroutine's one connection; nobody else touches it
 	read  *sql.DB  // read-only, several connections
 	file  *os.File // the database, to be searched; see fileHolds
+	tries int      // how often cutLog asks for a log in use, 100 ms apart
 	lock  *lock
 	queue chan *request
 	quit  chan struct{} // closed by Close
@@ -136,7 +137,7 @@ func Open(dir string, key secret.Key, o Options) (*Store, error) {
 	s := &Store{
 		dir: dir, id: id, key: key, log: o.Log, now: o.Now, lock: held,
 		queue: make(chan *request), quit: make(chan struct{}), done: make(chan struct{}),
-		committed: make(chan struct{}),
+		committed: make(chan struct{}), tries: 100,
 	}
 	if err := s.open(context.Background(), fresh); err != nil {
 		_ = s.closeFiles() // err says already why it is not open
