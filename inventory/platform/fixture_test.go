@@ -41,6 +41,7 @@ var testKey = []byte("a key for tests")
 //	secrets    text with each value that has to be masked in «»; blocks apart
 //	plain      text in which nothing may be masked
 //	broken/…   the kind of failure, then a change of the parts that has to cause it
+//	whole/…    a change of the parts that other models or releases have, and that is whole
 //	same/…     a change of the running config, or of an extra part, that is none
 //	differs/…  one that is
 //	unsaved/…  one that the startup config has to show

@@ -31,6 +31,17 @@ func TestWholeConfigIsProved(t *testing.T) {
 	}
 }
 
+// What other models and releases print is whole as well.
+func TestOtherFormsAreProved(t *testing.T) {
+	for _, f := range fixtures(t) {
+		f.each("whole", func(name, script string) {
+			if _, err := f.def.Judge(f.changed(t, script), 0); err != nil {
+				t.Errorf("%s/%s: %v", f.def.Name, name, err)
+			}
+		})
+	}
+}
+
 // Wherever an answer is cut, it is no version; only blanks at its end may go.
 func TestTruncatedConfigIsNotProved(t *testing.T) {
 	for _, f := range fixtures(t) {
