@@ -15,7 +15,8 @@ import (
 // scannerWords are texts one of which is in every line that scanLine can find
 // something in, in lower case.
 var scannerWords = []string{
-	"passw", "passphrase", "passcode", "pwd", "secret", "psk", "token", "credential", "community", "key",
+	"passw", "passphrase", "pass-phrase", "passcode", "pwd", "secret", "psk", "token", "credential", "community", "key", "cak",
+	"snmp", " spi ", "bearer ", "basic ",
 	"-----begin", "-----end", "://", "$1$", "$2", "$5$", "$6$", "$7$", "$8$", "$8a$", "$9$", "$y$", "$gy$", "$sha", "$pbkdf2", "$apr1$", "$argon2", "$scrypt",
 }
 
@@ -27,12 +28,14 @@ var (
 	urlPassword = regexp.MustCompile(`(?i)[a-z][a-z0-9+.\-]*://[^/\s:@"']*:([^\s"'/]+)@`)
 	// Hashes of crypt(3) and its relatives, wherever they stand.
 	cryptHash = regexp.MustCompile(`\$(?:1|2[abxy]?|5|6|7|8|8a|9|y|gy|sha\d+|apr1|pbkdf2[\w\-]*|argon2\w*|scrypt)\$[^\s"';:,<>(){}\[\]]{3,}`)
+	// What a program is told to send along with a request.
+	httpToken = regexp.MustCompile(`(?i)\bauthorization["']?[:=] *["']?(?:bearer|basic) +([^\s"'\\,;]{6,})|\bbearer +([^\s"'\\,;]{20,})`)
 )
 
 // triggers are what the words hold that secretWord looks at, in lower case.
 var triggers = [][]byte{
-	[]byte("passw"), []byte("passphrase"), []byte("passcode"), []byte("pwd"), []byte("secret"), []byte("psk"),
-	[]byte("token"), []byte("credential"), []byte("community"), []byte("key"),
+	[]byte("passw"), []byte("passphrase"), []byte("pass-phrase"), []byte("passcode"), []byte("pwd"), []byte("secret"), []byte("psk"),
+	[]byte("token"), []byte("credential"), []byte("community"), []byte("key"), []byte("cak"),
 }
 
 // secretWords finds the words of a line that announce a secret, in order.
@@ -104,6 +107,22 @@ func scanLine(text []byte, lines []line, i int, all []find, from int) ([]find, i
 			add(m[0], m[1])
 		}
 	}
+	lower := lowerASCII(b)
+	if bytes.Contains(lower, []byte("bearer ")) || bytes.Contains(lower, []byte("basic ")) {
+		for _, m := range httpToken.FindAllSubmatchIndex(b, -1) {
+			for g := 2; g < len(m); g += 2 {
+				if m[g] >= 0 {
+					add(m[g], m[g+1])
+				}
+			}
+		}
+	}
+	if bytes.Contains(lower, []byte("snmp")) && bytes.Contains(lower, []byte("user")) {
+		userKeys(b, add)
+	}
+	if bytes.Contains(lower, []byte(" spi ")) {
+		associationKeys(b, add)
+	}
 	words := secretWords(b)
 	for k, w := range words {
 		until := len(b)
@@ -124,6 +143,74 @@ func scanLine(text []byte, lines []line, i int, all []find, from int) ([]find, i
 		}
 	}
 	return all, last
+}
+
+// Words of a line that sets up an SNMPv3 user: those behind which a key stands, and
+// those that may come between.
+var (
+	snmpUser  = regexp.MustCompile(`(?i)\bsnmp.*[ \t\-]user[ \t]`)
+	userKey   = regexp.MustCompile(`(?i)^(?:auth|authentication|priv|privacy)(?:-(?:mode|protocol|pass\w*|phrase|hashed|encrypted|localized|key|md5|sha\d*|3?des|aes\d*))*$`)
+	userForms = regexp.MustCompile(`(?i)^(?:(?:hmac-)?(?:md5|sha(?:2?-?\d{1,3}){0,2})|3?des-?(?:56|168)?|(?:cfb-?)?aes-?(?:cfb-?)?(?:128|192|256)?|128|168|192|256|hex|hash|cipher|simple|clear|encrypted|localized(?:-?key)?|plaintext|ciphertext|[0-9])$`)
+	noUserKey = wordSet("none no noauth nopriv access role group v3 remote")
+)
+
+// userKeys finds the keys of an SNMPv3 user in whatever tongue it is told:
+// "auth sha KEY priv aes 128 KEY".
+func userKeys(b []byte, add func(start, end int)) {
+	m := snmpUser.FindIndex(b)
+	if m == nil {
+		return
+	}
+	expected := false
+	eachWord(b, m[1], func(from, to int, word string) {
+		switch {
+		case userKey.MatchString(word):
+			expected = true
+		case !expected, userForms.MatchString(word):
+		default:
+			expected = false
+			if !noUserKey[strings.ToLower(word)] && to-from > 1 {
+				add(from, to)
+			}
+		}
+	})
+}
+
+var (
+	association = regexp.MustCompile(`(?i)[ \t]spi[ \t]+(?:0x)?[0-9a-f]+[ \t]`)
+	hexKey      = regexp.MustCompile(`^(?:0x)?[0-9A-Fa-f]{8,}$`)
+	keyForm     = regexp.MustCompile(`(?i)^(?:[0-9]|clear|encrypted|password[67]?|passphrase|hex-key|ascii-key)$`)
+)
+
+// associationKeys finds the keys of an IPsec association that a routing protocol
+// sets up by itself: "spi 256 esp aes-cbc 128 KEY sha1 7 KEY".
+func associationKeys(b []byte, add func(start, end int)) {
+	m := association.FindIndex(b)
+	if m == nil {
+		return
+	}
+	before := ""
+	eachWord(b, m[1], func(from, to int, word string) {
+		if hexKey.MatchString(word) || keyForm.MatchString(before) && !keyForm.MatchString(word) {
+			add(from, to)
+		}
+		before = word
+	})
+}
+
+// eachWord calls do for the words from at on; of a quoted one what is inside.
+func eachWord(b []byte, at int, do func(from, to int, word string)) {
+	for at < len(b) {
+		if b[at] == ' ' || b[at] == '\t' {
+			at++
+			continue
+		}
+		from, to := wordAt(b, at)
+		if to > from {
+			do(from, to, string(b[from:to]))
+		}
+		at = max(at, to) + 1
+	}
 }
 
 // pemAt is the private key that begins at begin in line i. Where its end line is
@@ -179,6 +266,8 @@ func secretWord(b []byte, start, end int) bool {
 	switch {
 	case last == "string" && len(parts) > 1 && parts[len(parts)-2] == "key", last == "material" && len(parts) > 1:
 		return true
+	case last == "phrase" && len(parts) > 1 && parts[len(parts)-2] == "pass", last == "cak": // of MACsec; the ckn is its name
+		return true
 	case last == "community" || last == "community6":
 		// BGP has communities, too: send-community, community-list, set community.
 		return len(parts) == 1 && bytes.Contains(b, []byte("snmp"))
@@ -204,15 +293,15 @@ func secretWord(b []byte, start, end int) bool {
 var typeWords = wordSet(`encrypted clear clear-text cleartext clear_text plain plaintext plain-text ascii ascii-text hex hexadecimal
 	hash hashed cipher ciphertext simple irreversible-cipher text string value enc md5 sha sha1 sha-1 sha224 sha256 sha-256 sha384 sha512 sha-512
 	hmac-md5 hmac-sha-1 hmac-sha-256 cmac-aes-128 aes aes128 aes192 aes256 des 3des pbkdf2 scrypt bcrypt 8a
-	level auth priv read write ro rw read-only read-write type localized localizedkey encryption-type local remote is`)
+	level auth priv read write ro rw read-only read-write type localized localizedkey encryption-type local remote is inbound outbound ah esp fallback static`)
 
 // notValues follow a keyword where it announces no secret.
-var notValues = wordSet(`chain chains encryption encrypt policy generate generation zeroize pubkey-chain config-key authentication authorization
+var notValues = wordSet(`chain chains key-chain keychain encryption encrypt policy generate generation zeroize pubkey-chain config-key authentication authorization
 	address hostname host required optional min-length max-length minimum maximum min max length lifetime life-time lifecycle expire expires expiry
 	expiration never prompt default enable enabled disable disabled none history recovery reset retry retries attempts strength complexity
 	change changed changes check checks group server vrf interface members add delete set replace prefer source version iburst burst minpoll maxpoll
 	rsa dsa dss ecdsa ed25519 ssh-rsa ssh-dss ssh-ed25519 exchange exchanges size bits modulus usage label common export exportable import storage name names
-	id ids file files in out both extended standard large and or for of to the a an on at by with be been must will was were has have had should
+	id ids ckn file files in out both extended standard large and or for of to the a an on at by with be been must will was were has have had should
 	may can cannot not no are this that these those your our their if when while please needed protected prohibited shared login access user users`)
 
 func wordSet(s string) map[string]bool {
@@ -231,7 +320,9 @@ func valueAfter(b []byte, start, end int) (from, to int, ok bool) {
 			return i + 1, i + 1 + j, true
 		}
 	}
-	if i < len(b) && (b[i] == '"' || b[i] == '\'') { // "password": …
+	if bytes.HasPrefix(b[i:], []byte(`\"`)) {
+		i += 2
+	} else if i < len(b) && (b[i] == '"' || b[i] == '\'') { // "password": …
 		i++
 	}
 	gap := i
@@ -239,6 +330,12 @@ func valueAfter(b []byte, start, end int) (from, to int, ok bool) {
 		i++
 	}
 	if i == gap || i == len(b) {
+		return 0, 0, false
+	}
+	if bytes.HasPrefix(b[i:], []byte(`\"`)) { // JSON in a quoted value
+		if j := bytes.Index(b[i+2:], []byte(`\"`)); j > 0 {
+			return i + 2, i + 2 + j, true
+		}
 		return 0, 0, false
 	}
 	assigned := bytes.ContainsAny(b[gap:i], "=:")
