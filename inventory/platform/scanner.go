@@ -29,7 +29,7 @@ var (
 	// Hashes of crypt(3) and its relatives, wherever they stand.
 	cryptHash = regexp.MustCompile(`\$(?:1|2[abxy]?|5|6|7|8|8a|9|y|gy|sha\d+|apr1|pbkdf2[\w\-]*|argon2\w*|scrypt)\$[^\s"';:,<>(){}\[\]]{3,}`)
 	// What a program is told to send along with a request.
-	httpToken = regexp.MustCompile(`(?i)\bauthorization["']?[:=] *["']?(?:bearer|basic) +([^\s"'\\,;]{6,})|\bbearer +([^\s"'\\,;]{20,})`)
+	httpToken = regexp.MustCompile(`(?i)authorization["']?[:=] *["']?(?:bearer|basic) +([^\s"'\\,;]{6,})|\bbearer +([^\s"'\\,;]{20,})`)
 )
 
 // triggers are what the words hold that secretWord looks at, in lower case.
