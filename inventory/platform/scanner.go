@@ -117,8 +117,13 @@ func scanLine(text []byte, lines []line, i int, all []find, from int) ([]find, i
 			}
 		}
 	}
-	if bytes.Contains(lower, []byte("snmp")) && bytes.Contains(lower, []byte("user")) {
-		userKeys(b, add)
+	if bytes.Contains(lower, []byte("snmp")) {
+		if bytes.Contains(lower, []byte("user")) {
+			userKeys(b, add)
+		}
+		if m := trapCommunity.FindSubmatchIndex(b); m != nil && !bytes.Contains(lower, []byte("community")) && !noCommunity[string(lower[m[2]:m[3]])] {
+			add(m[2], m[3])
+		}
 	}
 	if bytes.Contains(lower, []byte(" spi ")) {
 		associationKeys(b, add)
@@ -149,9 +154,15 @@ func scanLine(text []byte, lines []line, i int, all []find, from int) ([]find, i
 // those that may come between.
 var (
 	snmpUser  = regexp.MustCompile(`(?i)\bsnmp.*[ \t\-]user[ \t]`)
-	userKey   = regexp.MustCompile(`(?i)^(?:auth|authentication|priv|privacy)(?:-(?:mode|protocol|pass\w*|phrase|hashed|encrypted|localized|key|md5|sha\d*|3?des|aes\d*))*$`)
+	userKey   = regexp.MustCompile(`(?i)^(?:auth|authentication|priv|privacy)(?:-(?:mode|prot\w*|pass\w*|phrase|secret|hashed|encrypted|localized|key|md5|sha\d*|3?des|aes\d*))*$`)
 	userForms = regexp.MustCompile(`(?i)^(?:(?:hmac-)?(?:md5|sha(?:2?-?\d{1,3}){0,2})|3?des-?(?:56|168)?|(?:cfb-?)?aes-?(?:cfb-?)?(?:128|192|256)?|128|168|192|256|hex|hash|cipher|simple|clear|encrypted|localized(?:-?key)?|plaintext|ciphertext|[0-9])$`)
 	noUserKey = wordSet("none no noauth nopriv access role group v3 remote")
+)
+
+// The community that a trap carries stands behind its version.
+var (
+	trapCommunity = regexp.MustCompile(`(?i)\bsnmp-server +host .*[ \t]version +v?[12]c? +(?:[0-9] +|encrypted +|clear +)?"?([^"\s]{2,})`)
+	noCommunity   = wordSet("udp-port port vrf use-vrf source-interface")
 )
 
 // userKeys finds the keys of an SNMPv3 user in whatever tongue it is told:
@@ -293,10 +304,10 @@ func secretWord(b []byte, start, end int) bool {
 var typeWords = wordSet(`encrypted clear clear-text cleartext clear_text plain plaintext plain-text ascii ascii-text hex hexadecimal
 	hash hashed cipher ciphertext simple irreversible-cipher text string value enc md5 sha sha1 sha-1 sha224 sha256 sha-256 sha384 sha512 sha-512
 	hmac-md5 hmac-sha-1 hmac-sha-256 cmac-aes-128 aes aes128 aes192 aes256 des 3des pbkdf2 scrypt bcrypt 8a
-	level auth priv read write ro rw read-only read-write type localized localizedkey encryption-type local remote is inbound outbound ah esp fallback static`)
+	level auth priv read write ro rw read-only read-write type localized localizedkey encryption-type local remote is inbound outbound ah esp fallback static encrypt secret-encrypted secret-value`)
 
 // notValues follow a keyword where it announces no secret.
-var notValues = wordSet(`chain chains key-chain keychain encryption encrypt policy generate generation zeroize pubkey-chain config-key authentication authorization
+var notValues = wordSet(`chain chains key-chain keychain encryption policy generate generation zeroize pubkey-chain config-key authentication authorization
 	address hostname host required optional min-length max-length minimum maximum min max length lifetime life-time lifecycle expire expires expiry
 	expiration never prompt default enable enabled disable disabled none history recovery reset retry retries attempts strength complexity
 	change changed changes check checks group server vrf interface members add delete set replace prefer source version iburst burst minpoll maxpoll
