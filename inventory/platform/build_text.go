@@ -8,7 +8,7 @@ import (
 
 // evaluator is the version of how rules are carried out. It goes up when the
 // same rules give another judgement, normal or redacted text than before.
-const evaluator = "3"
+const evaluator = "4"
 
 // judged are the sections that decide what is proved, ignored and masked.
 var judged = []string{"complete", "rights", "volatile", "secrets", "syntax", "unsaved"}
