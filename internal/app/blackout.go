@@ -59,7 +59,7 @@ func (a *App) afterBlackout(ctx context.Context) error {
 			continue
 		}
 		if _, held := a.closed(dev.Scope); !held {
-			ready[id] = dev.Name
+			ready[id] = byName(dev)
 		}
 	}
 	if len(ready) == 0 {

@@ -9,6 +9,7 @@ import (
 	"muster/internal/lab"
 	"muster/internal/schedule"
 	"muster/internal/settings"
+	"muster/inventory"
 )
 
 // TestWhatABlackoutHeldBackIsBackedUpAfterIt starts a scheduled run within a
@@ -63,6 +64,62 @@ func TestWhatABlackoutHeldBackIsBackedUpAfterIt(t *testing.T) {
 	}
 	if n := runs(); n != 2 {
 		t.Errorf("%d runs, want no third", n)
+	}
+}
+
+// A name may look like a filter, and like an address that is another device's by now.
+func TestWhatWaitsIsBackedUpWhateverItIsCalled(t *testing.T) {
+	t.Parallel()
+	var closed atomic.Bool
+	morning := time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC) // a Wednesday
+	h := newHouse(t, lab.Options{Devices: []lab.Device{{Name: "sw1", Platform: lab.IOSXE}, {Name: "sw2", Platform: lab.IOSXE}, {Name: "sw3", Platform: lab.IOSXE}}},
+		`    blackout: ["Mon-Fri 08:00-18:00"]`, func(o *Options) {
+			o.Now = func() time.Time {
+				if closed.Load() {
+					return morning
+				}
+				return morning.Add(9 * time.Hour)
+			}
+		})
+	h.discover()
+	var ids []int64
+	for name, called := range map[string]string{"sw1": "rack:sw1", "sw2": "192.0.2.7"} {
+		dev, err := h.app.devices.Set(t.Context(), name, inventory.Change{Name: &called}, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, dev.ID)
+	}
+	newest := func() schedule.Run {
+		t.Helper()
+		all, err := h.app.runner.Runs(t.Context(), schedule.JobBackup, 1)
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%d runs, %v, want one", len(all), err)
+		}
+		run, err := h.app.runner.Wait(t.Context(), all[0].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return run
+	}
+
+	closed.Store(true)
+	if _, err := h.app.runner.Start(t.Context(), schedule.JobBackup, schedule.Request{By: schedule.BySchedule}); err != nil {
+		t.Fatal(err)
+	}
+	if run := newest(); run.Counts["skipped"] != 3 {
+		t.Fatalf("within the blackout: %v, want all skipped", run.Counts)
+	}
+	closed.Store(false)
+	if err := h.app.afterBlackout(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if run := newest(); run.Counts["stored"] != 3 {
+		t.Errorf("after it: %v %s, want all three stored", run.Counts, run.Message)
+	}
+	h.app.recheck(t.Context(), ids)
+	if run := newest(); run.Counts["unchanged"] != 2 {
+		t.Errorf("read again: %v %s, want both unchanged", run.Counts, run.Message)
 	}
 }
 

@@ -285,7 +285,7 @@ func (a *App) recheck(ctx context.Context, ids []int64) {
 	var names []string
 	for _, id := range ids {
 		if d, err := a.devices.ByID(ctx, id); err == nil {
-			names = append(names, d.Name)
+			names = append(names, byName(d))
 		}
 	}
 	if len(names) == 0 {
@@ -295,6 +295,10 @@ func (a *App) recheck(ctx context.Context, ids []int64) {
 		a.log.WarnContext(ctx, "unsaved devices were not read again", "err", err)
 	}
 }
+
+// byName is the word that selects a device by its name, which alone may read like
+// another filter or an address.
+func byName(d inventory.Device) string { return "name:" + d.Name }
 
 // notRetired is what backup and alert mean by all devices.
 func (a *App) notRetired(ctx context.Context) ([]inventory.Device, error) {
