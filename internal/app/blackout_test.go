@@ -1,6 +1,7 @@
 package app
 
 import (
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -65,6 +66,43 @@ func TestWhatABlackoutHeldBackIsBackedUpAfterIt(t *testing.T) {
 	if n := runs(); n != 2 {
 		t.Errorf("%d runs, want no third", n)
 	}
+}
+
+// The last blackout is taken out of the settings while devices wait for its end.
+func TestReloadWithoutABlackoutLeavesNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	morning := time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC) // a Wednesday
+	const blackout = `    blackout: ["Mon-Fri 08:00-18:00"]`
+	h := newHouse(t, lab.Options{Devices: []lab.Device{{Name: "sw1", Platform: lab.IOSXE}}}, blackout,
+		func(o *Options) { o.Now = func() time.Time { return morning } })
+	h.discover()
+	run, err := h.app.runner.Start(t.Context(), schedule.JobBackup, schedule.Request{By: schedule.BySchedule})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run, err = h.app.runner.Wait(t.Context(), run.ID); err != nil || run.Counts["skipped"] != 1 {
+		t.Fatalf("within the blackout: %v (%v), want it skipped", run.Counts, err)
+	}
+	text, err := os.ReadFile(h.app.o.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(h.app.o.Config, []byte(strings.Replace(string(text), blackout, "", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.app.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 { // what runs by itself begins at once
+		if all, err := h.app.runner.Runs(t.Context(), schedule.JobBackup, 1); err != nil || all[0].ID != run.ID {
+			if run, err = h.app.runner.Wait(t.Context(), all[0].ID); err != nil || run.Counts["stored"] != 1 {
+				t.Errorf("after the reload: %v (%v), want it stored", run.Counts, err)
+			}
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Error("no run began for what waited")
 }
 
 // A name may look like a filter, and like an address that is another device's by now.

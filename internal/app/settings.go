@@ -184,9 +184,8 @@ func (a *App) entries(set *settings.Settings) []schedule.Entry {
 			return a.reach.Round(ctx, a.o.Now())
 		}})
 	}
-	if slices.ContainsFunc(set.Scopes, func(s settings.Scope) bool { return len(s.BlackoutHours) > 0 }) {
-		all = append(all, schedule.Entry{Name: "after blackout", Every: time.Minute, Do: a.afterBlackout})
-	}
+	// Also where no scope has one (any more): a device may wait from before a reload.
+	all = append(all, schedule.Entry{Name: "after blackout", Every: time.Minute, Do: a.afterBlackout})
 	return append(all, a.extra...)
 }
 
