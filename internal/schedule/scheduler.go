@@ -185,10 +185,12 @@ func (s *Scheduler) Next(ctx context.Context, n int) ([]Upcoming, error) {
 	return all, nil
 }
 
-// again reports whether a daily entry had its run for the local day of due:
-// 02:30 comes twice when clocks go back.
+// again reports whether a daily entry had its run for the local time of due: 02:30
+// comes twice when clocks go back. At another time of that day it is another run,
+// since somebody has moved it.
 func (e *entry) again(m Mark, due time.Time) bool {
-	return e.daily && m.RunID != 0 && m.Due.In(e.Zone).Format(time.DateOnly) == due.In(e.Zone).Format(time.DateOnly)
+	const wall = "2006-01-02 15:04"
+	return e.daily && m.RunID != 0 && m.Due.In(e.Zone).Format(wall) == due.In(e.Zone).Format(wall)
 }
 
 // watch looks at the start and then every minute whether something is owed.

@@ -305,6 +305,37 @@ func TestReloadDuringTheSplayLeavesNoHourOut(t *testing.T) {
 	})
 }
 
+// What comes twice by itself is an hour when clocks go back, and never another time.
+func TestScheduleThatMovesToLaterTheSameDayRunsThatDay(t *testing.T) {
+	tests := map[string]struct{ before, then, want string }{
+		"each night":   {"20 4 * * *", "0 22 * * *", "01 04:20 schedule, 01 22:00 schedule, 02 22:00 schedule"},
+		"once a week":  {"20 4 * * 6", "0 22 * * 6", "01 04:20 schedule, 01 22:00 schedule"},
+		"once a month": {"20 4 1 * *", "0 22 1 * *", "01 04:20 schedule, 01 22:00 schedule"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // begins on a Saturday
+				s := newMemStore()
+				r := New(s, []Job{quick()}, quiet(Options{Grace: -1}))
+				sch := NewScheduler(r)
+				e := nightly()
+				for _, e.Cron = range []string{tt.before, tt.then} {
+					if err := sch.Set([]Entry{e}); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(12 * time.Hour)
+				}
+				time.Sleep(24 * time.Hour)
+				sch.Close()
+				r.Close()
+				if got := starts(s); got != tt.want {
+					t.Errorf("runs began %s, want %s", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 func TestFaultyEntriesReplaceNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemStore()
