@@ -98,6 +98,7 @@ type Alerts struct {
 	windows   []Window
 	zone      *time.Location
 	looked    time.Time // when housekeep was last
+	said      []change  // of receivers, by the outbox; for the next step
 
 	waking sync.Mutex // guards what follows
 	wake   context.CancelFunc
@@ -209,6 +210,12 @@ func (a *Alerts) Step(ctx context.Context) (at int64, next time.Time, err error)
 			err = fmt.Errorf("muster's own fault, please report it: panic: %v", p)
 		}
 	}()
+	if len(a.said) > 0 {
+		if err := a.change(ctx, a.said...); err != nil {
+			return at, next, err
+		}
+		a.said = nil
+	}
 	for {
 		n, err := a.work(ctx, &at)
 		if err != nil {
@@ -450,13 +457,12 @@ func (a *Alerts) Ack(ctx context.Context, id int64, by, note string) (Alert, err
 	return al, nil
 }
 
-// receiverDown tells of a receiver that takes no messages, or takes them again.
-func (a *Alerts) receiverDown(ctx context.Context, receiver string, v verb, since time.Time, seen string) {
+// receiverDown tells of a receiver that takes no messages, or takes them again. The
+// next step works it in, and the one after that where it cannot be stored: nobody
+// says it a second time.
+func (a *Alerts) receiverDown(receiver string, v verb, since time.Time, seen string) {
 	a.mu.Lock()
-	err := a.change(ctx, change{v, ReceiverDown, Member{Subject: receiver, Since: since, Seen: seen}})
+	a.said = append(a.said, change{v, ReceiverDown, Member{Subject: receiver, Since: since, Seen: seen}})
 	a.mu.Unlock()
-	if err != nil && ctx.Err() == nil {
-		a.o.Log.ErrorContext(ctx, "alert about a receiver was not stored", "task", receiver, "err", err)
-	}
 	a.poke()
 }

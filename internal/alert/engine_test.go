@@ -400,6 +400,40 @@ func TestReceiverThatIsGoneFromTheSettingsIsNoLongerDown(t *testing.T) {
 	}
 }
 
+// The store takes nothing while a receiver goes down, or while it comes back.
+func TestReceiverIsToldOfThoughTheStoreWasFullAtThatTime(t *testing.T) {
+	for name, full := range map[string]func(h *house, back bool){
+		"as it is down": func(h *house, back bool) { h.store.fill(!back) },
+		"as it is back": func(h *house, back bool) { h.store.fill(back) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ops, mail := &inbox{name: "ops", down: true}, &inbox{name: "mail"}
+				h := newHouse(t, 10, Options{})
+				h.run(to("ops", "mail"), ops, mail)
+				h.on(1, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+				after(time.Minute)
+				full(h, false)
+				after(30 * time.Minute)
+				h.store.fill(false)
+				after(30 * time.Minute)
+				if got, want := mail.subjects(), "host-key-changed: d1; receiver-down: ops"; got != want {
+					t.Errorf("the other receiver has %s, want %s", got, want)
+				}
+				full(h, true)
+				ops.set(false)
+				after(30 * time.Minute)
+				h.store.fill(false)
+				after(30 * time.Minute)
+				if got, want := mail.subjects(), "host-key-changed: d1; receiver-down: ops; resolved: receiver-down: ops"; got != want {
+					t.Errorf("the other receiver has %s, want %s", got, want)
+				}
+				h.end()
+			})
+		})
+	}
+}
+
 func TestHangingReceiverHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ops, mail := &inbox{name: "ops", hang: true}, &inbox{name: "mail"}

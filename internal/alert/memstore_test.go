@@ -26,12 +26,16 @@ type memStore struct {
 	marks     map[string]time.Time
 	refuses   string        // alerts of this subject are not stored; empty: all are
 	reading   time.Duration // what it takes until the caller has what was read from the outbox
+	full      bool          // no alerts are stored
 	loseSaves int           // so many deliveries are made and not stored: killed in between
 }
 
 func newMemStore() *memStore {
 	return &memStore{more: make(chan struct{}), marks: map[string]time.Time{}}
 }
+
+// fill makes the store refuse alerts, or take them again.
+func (s *memStore) fill(full bool) { s.mu.Lock(); defer s.mu.Unlock(); s.full = full }
 
 // happens stores events, as the others do with their facts.
 func (s *memStore) happens(events ...inventory.Event) {
@@ -127,6 +131,9 @@ func (s *memStore) OpenedSince(_ context.Context, k Kind, subject string, since 
 func (s *memStore) CommitAlerts(_ context.Context, b Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.full {
+		return errors.New("disk is full")
+	}
 	if err := s.storable(b.Alerts); err != nil {
 		return err
 	}

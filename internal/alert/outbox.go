@@ -330,9 +330,9 @@ func (o *outbox) account(ctx context.Context, name string, err error, now time.T
 	o.mu.Unlock()
 	switch {
 	case tell && err == nil:
-		o.a.receiverDown(ctx, name, closes, now, "")
+		o.a.receiverDown(name, closes, now, "")
 	case tell:
-		o.a.receiverDown(ctx, name, opens, since, err.Error())
+		o.a.receiverDown(name, opens, since, err.Error())
 	}
 }
 
