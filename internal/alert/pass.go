@@ -13,7 +13,7 @@ const (
 	// groupFrom is how many devices with one cause are one alert.
 	groupFrom = 3
 	// together is how far apart devices of one site may go down and still have
-	// gone down together.
+	// gone down together, and a backup fail and its device go down.
 	together = 10 * time.Minute
 	// newNight is how long after a failed backup another one counts as another
 	// night: second tries and a person's own attempts do not.
@@ -138,13 +138,8 @@ func (x *pass) open(k Kind, m Member) {
 		return
 	}
 	x.touched[k] = true
-	if k == Unreachable { // a backup that failed because of it has no alert of its own
-		for _, key := range x.meant(BackupFailed, m) {
-			if unconnected(x.rolls[BackupFailed].members[key]) {
-				delete(x.rolls[BackupFailed].members, key)
-				x.touched[BackupFailed] = true
-			}
-		}
+	if k == Unreachable {
+		x.excuse(m)
 	}
 	key := m.key(k)
 	old, there := x.rolls[k].members[key]
@@ -162,6 +157,17 @@ func (x *pass) open(k Kind, m Member) {
 		m.Cause = old.Cause // a backup tells what was seen; the login told the credential
 	}
 	x.rolls[k].put(key, m)
+}
+
+// excuse takes back that a backup failed because its device is not reached since m
+// says: that has no alert of its own. What failed in the nights before goes on.
+func (x *pass) excuse(m Member) {
+	for _, key := range x.meant(BackupFailed, m) {
+		if o := x.rolls[BackupFailed].members[key]; unconnected(o) && o.Since.After(m.Since.Add(-together)) {
+			delete(x.rolls[BackupFailed].members, key)
+			x.touched[BackupFailed] = true
+		}
+	}
 }
 
 // toldOtherwise reports whether another alert tells of the same fault already.

@@ -321,6 +321,26 @@ func TestFirstFailedNightIsForTheDigestTheSecondIsTold(t *testing.T) {
 	s.want("1 backup-failed [d1] d1 resolved !0s")
 }
 
+// Its SSH port refuses night after night, and in between it is down for ten minutes.
+func TestOutageEndsNoFailureOfTheNightsBefore(t *testing.T) {
+	s := newScene(t, 10)
+	s.pass(s.fails(collector.ErrRefused, collector.StepConnect, 1)...)
+	s.later(24 * time.Hour).pass(s.fails(collector.ErrRefused, collector.StepConnect, 1)...)
+	s.later(5 * time.Minute).told()
+	s.later(8 * time.Hour).pass(s.goes(inventory.StateDown, 1)...)
+	s.want("1 backup-failed [d1] d1 firing", "2 unreachable [d1] d1 firing !30s")
+	s.later(10 * time.Minute).told()
+	s.pass(s.goes(inventory.StateUp, 1)...)
+	s.told()
+	s.later(16 * time.Hour).pass(s.fails(collector.ErrRefused, collector.StepConnect, 1)...)
+	s.want("1 backup-failed [d1] d1 firing", "2 unreachable [d1] d1 resolved")
+	if m := s.alerts[0].Message; !strings.Contains(m, "3 nights in a row") {
+		t.Errorf("message %q does not tell of three nights", m)
+	}
+	s.pass(s.good(1)...)
+	s.want("1 backup-failed [d1] d1 resolved !0s", "2 unreachable [d1] d1 resolved")
+}
+
 func TestThreeFailuresOfOneCauseAreOneAlertAboutTheCause(t *testing.T) {
 	s := newScene(t, 10)
 	s.pass(s.fails(collector.ErrTimedOut, collector.StepOutput, 1, 2)...)
