@@ -94,6 +94,9 @@ func (x *pass) apply(c change) {
 		x.open(c.kind, c.m)
 		return
 	}
+	if c.verb == moves && c.kind == Unreachable { // it is behind one that is down
+		x.excuse(c.m)
+	}
 	kinds := []Kind{c.kind}
 	if c.kind == "" {
 		kinds = Kinds()
@@ -176,7 +179,9 @@ func (x *pass) toldOtherwise(k Kind, m Member) bool {
 	case LoginRejected:
 		return len(x.meant(CredentialStopped, m)) > 0
 	case BackupFailed:
-		return unconnected(m) && len(x.meant(Unreachable, m)) > 0
+		d := x.byID[m.DeviceID]
+		behind := d.State == inventory.StateBehind && m.Since.After(d.StateSince.Add(-together))
+		return unconnected(m) && (behind || len(x.meant(Unreachable, m)) > 0)
 	}
 	return false
 }

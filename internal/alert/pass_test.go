@@ -65,7 +65,7 @@ func (s *scene) on(n int, kind inventory.EventKind, data any) inventory.Event {
 // goes puts devices into a state and makes the events of it.
 func (s *scene) goes(to inventory.State, ns ...int) (events []inventory.Event) {
 	for _, n := range ns {
-		s.devices[n-1].State = to
+		s.devices[n-1].State, s.devices[n-1].StateSince = to, s.at
 		events = append(events, s.on(n, inventory.EventState, inventory.StateChange{To: to, Since: s.at, Site: s.devices[n-1].Site, Message: "no answer"}))
 	}
 	return events
@@ -383,6 +383,11 @@ func TestFailureIsToldThroughOneAlertOnly(t *testing.T) {
 			s.pass(s.goes(inventory.StateDown, 1)...)
 			s.pass(s.fails(collector.ErrUnreachable, collector.StepConnect, 1)...)
 		}, []string{"1 backup-failed [d1] d1 resolved ~", "2 unreachable [d1] d1 firing !30s"}},
+		"devices that turn out to be behind a dead one": {func(s *scene) {
+			s.pass(s.fails(collector.ErrTimedOut, collector.StepConnect, 1, 2, 3, 4, 5)...)
+			s.later(4 * time.Minute).pass(append(s.goes(inventory.StateBehind, 2, 3, 4, 5, 6), s.goes(inventory.StateDown, 1)...)...)
+			s.pass(s.fails(collector.ErrTimedOut, collector.StepConnect, 2, 3, 6)...) // begun before
+		}, []string{"1 backup-failed [ios connect timed-out] d1,d2,d3,d4,d5 resolved ~", "2 unreachable [d1] d1 firing !30s"}},
 		"host key that changed": {func(s *scene) {
 			s.pass(s.on(1, inventory.EventHostKeyChanged, map[string]any{"pinned": []string{"SHA256:a"}, "shown": "SHA256:b"}))
 			s.pass(s.fails(collector.ErrHostKeyChanged, collector.StepHostKey, 1)...)
