@@ -104,14 +104,10 @@ func changesOf(e inventory.Event, w world) ([]change, error) {
 		if err := read(e, &d); err != nil {
 			return nil, err
 		}
-		m := named(d.Group, fmt.Sprintf("%d %s added, %d removed", d.LinesAdded, plural(d.LinesAdded == 1, "line", "lines"), d.LinesRemoved))
-		if !d.Since.IsZero() {
-			m.Since = d.Since
-		}
 		if d.Closed {
 			return []change{{closes, Kind(d.Kind), on}}, nil
 		}
-		return []change{{opens, Kind(d.Kind), m}}, nil
+		return []change{drifted(d, on)}, nil
 	case inventory.EventStore:
 		var data struct {
 			Message string `json:"message"`
@@ -122,6 +118,16 @@ func changesOf(e inventory.Event, w world) ([]change, error) {
 		return []change{{closes, StoreProblem, Member{Subject: "store"}}}, nil
 	}
 	return nil, nil
+}
+
+// drifted opens what a drift is about, on the device of m.
+func drifted(d backup.Drift, m Member) change {
+	m.Subject = d.Group
+	m.Seen = fmt.Sprintf("%d %s added, %d removed", d.LinesAdded, plural(d.LinesAdded == 1, "line", "lines"), d.LinesRemoved)
+	if !d.Since.IsZero() {
+		m.Since = d.Since
+	}
+	return change{opens, Kind(d.Kind), m}
 }
 
 func read(e inventory.Event, into any) error {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"muster/backup"
 	"muster/inventory"
 )
 
@@ -26,6 +27,8 @@ type Options struct {
 	// Overdue lists managed devices whose newest good backup is older than a time;
 	// nil: backup-overdue is not told.
 	Overdue func(ctx context.Context, before time.Time) ([]Overdue, error)
+	// Drifts lists all drift that is open; nil: only what events tell of is known.
+	Drifts func(ctx context.Context) ([]backup.Drift, error)
 	// Recheck starts reading the texts of devices again, at the end of the grace of
 	// unsaved; nil: unsaved is told as it was read first.
 	Recheck func(ctx context.Context, devices []int64)
@@ -328,8 +331,9 @@ func (a *Alerts) change(ctx context.Context, changes ...change) error {
 	return nil
 }
 
-// timely works in what no event brings: backups that are overdue, new devices that
-// are new no more, and receivers that are gone from the settings.
+// timely works in what no event brings: backups that are overdue, drift of devices
+// that are watched again, new devices that are new no more, and receivers that are
+// gone from the settings.
 func (a *Alerts) timely(ctx context.Context, now time.Time) error {
 	alive, err := a.store.LiveAlerts(ctx)
 	if err != nil {
@@ -345,6 +349,11 @@ func (a *Alerts) timely(ctx context.Context, now time.Time) error {
 	for _, o := range overdue {
 		changes = append(changes, change{opens, BackupOverdue, Member{DeviceID: o.DeviceID, Device: o.Device, Since: o.LastGood}})
 	}
+	drifts, err := a.untold(ctx, alive)
+	if err != nil {
+		return err
+	}
+	changes = append(changes, drifts...)
 	for _, al := range alive {
 		for _, m := range al.Members {
 			switch {
@@ -362,6 +371,41 @@ func (a *Alerts) timely(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	return a.change(ctx, changes...)
+}
+
+// untold opens the drift that no alert tells of: a device that was disabled or not
+// managed lost its alerts, and that it has drifted before is no event when it is
+// watched again.
+func (a *Alerts) untold(ctx context.Context, alive []*Alert) (changes []change, err error) {
+	if a.o.Drifts == nil {
+		return nil, nil
+	}
+	drifts, err := a.o.Drifts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read drift: %w", err)
+	}
+	devices, err := a.o.Devices(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read devices: %w", err)
+	}
+	type about struct {
+		kind   Kind
+		device int64
+	}
+	told := map[about]bool{}
+	for _, al := range alive {
+		for _, m := range al.Members {
+			told[about{al.Kind, m.DeviceID}] = told[about{al.Kind, m.DeviceID}] || al.State == Firing
+		}
+	}
+	w := newWorld(devices)
+	for _, d := range drifts {
+		on := Member{DeviceID: w.byName[d.Device], Device: d.Device}
+		if c := drifted(d, on); on.DeviceID != 0 && w.tells(c.kind, c.m) && !told[about{c.kind, on.DeviceID}] {
+			changes = append(changes, c)
+		}
+	}
+	return changes, nil
 }
 
 // tell puts what is due into the outbox and returns when something is due next.

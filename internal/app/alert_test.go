@@ -18,6 +18,7 @@ import (
 	"muster/internal/alert"
 	"muster/internal/api"
 	"muster/internal/lab"
+	"muster/inventory"
 )
 
 // posts is a server that keeps what is posted to it, by path.
@@ -104,6 +105,47 @@ func TestDiffOfAnAlertReachesTheChatsWithoutSecrets(t *testing.T) {
 		if name != "quiet" && !strings.Contains(got[1], "+snmp-server community ‹secret") {
 			t.Errorf("%s is not shown that a community came:\n%s", name, got[1])
 		}
+	}
+}
+
+// TestDriftOfADeviceThatIsWatchedAgainIsTold: its alerts ended when it was disabled,
+// and what is not approved still is not when it comes back.
+func TestDriftOfADeviceThatIsWatchedAgainIsTold(t *testing.T) {
+	t.Parallel()
+	var ahead atomic.Int64 // of the clock
+	h := newHouse(t, lab.Options{Devices: []lab.Device{{Name: "sw1", Platform: lab.IOSXE}}}, "", func(o *Options) {
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	h.discover()
+	h.backup()
+	h.net.Edit("sw1", func(text string) string {
+		return strings.Replace(text, "\nend", "\nsnmp-server location hall-7\nend", 1)
+	})
+	h.backup()
+	was := h.firing(alert.Changed)
+	for _, disabled := range []bool{true, false} {
+		if _, err := h.app.devices.Set(t.Context(), "sw1", inventory.Change{Disabled: &disabled}, "test"); err != nil {
+			t.Fatal(err)
+		}
+		ahead.Add(int64(time.Hour))
+		if _, _, err := h.app.alerts.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all, err := h.app.alerts.List(t.Context(), alert.Filter{State: alert.Firing, Kind: alert.Changed})
+		if err != nil || (len(all) == 0) != disabled {
+			t.Fatalf("disabled %t: alerts %+v (%v)", disabled, all, err)
+		}
+		for _, a := range all {
+			if a.ID == was[0].ID || a.Subject != was[0].Subject || a.NotifyAt.IsZero() {
+				t.Errorf("alert %+v, want another one about the same change, to be told", a)
+			}
+		}
+	}
+	if got := h.backup(); got[string(backup.Unchanged)] != 1 {
+		t.Errorf("next night: %v", got)
+	}
+	if all := h.firing(alert.Changed); len(all) != 1 || all[0].ID == was[0].ID {
+		t.Errorf("alerts after the next night: %+v, want the one", all)
 	}
 }
 

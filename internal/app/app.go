@@ -261,7 +261,7 @@ func (a *App) build(ctx context.Context, set *settings.Settings, key secret.Key)
 	}
 	a.scheduler = schedule.NewScheduler(a.runner)
 	a.alerts = alert.New(a.store, alert.Options{
-		Log: a.log, Now: a.o.Now, Devices: a.notRetired, Overdue: a.overdue, Recheck: a.recheck, Diff: a.diff,
+		Log: a.log, Now: a.o.Now, Devices: a.notRetired, Overdue: a.overdue, Drifts: a.backups.Drifts, Recheck: a.recheck, Diff: a.diff,
 	})
 	if err := a.configureAlerts(ctx, set); err != nil {
 		return err
