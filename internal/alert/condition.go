@@ -32,7 +32,7 @@ type change struct {
 func changesOf(e inventory.Event, w world) ([]change, error) {
 	on := Member{DeviceID: e.DeviceID, Device: e.Device, Since: e.At}
 	if d, ok := w.byID[e.DeviceID]; ok {
-		on.Site = d.Site
+		on.Site, on.Device = d.Site, d.Name // as it is called now: another may have its name
 	}
 	with := func(seen string) Member { m := on; m.Seen = seen; return m }
 	named := func(subject, seen string) Member { m := on; m.Subject, m.Seen = subject, seen; return m }

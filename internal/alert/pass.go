@@ -72,7 +72,13 @@ func newPass(at time.Time, w world, p *policy, alive []*Alert, opened func(Kind,
 		}
 		x.firing = append(x.firing, a)
 		k := family(a.Kind)
-		for _, m := range a.Members {
+		for i, m := range a.Members {
+			if d, known := w.byID[m.DeviceID]; known && d.Name != m.Device { // renamed meanwhile
+				if !a.Group && a.Subject == m.Device {
+					a.Subject = d.Name
+				}
+				m.Device, a.Members[i].Device = d.Name, d.Name
+			}
 			x.rolls[k].put(m.key(k), m)
 		}
 	}

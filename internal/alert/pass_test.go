@@ -293,6 +293,27 @@ func TestDeviceNamedLikeASiteOrACredentialHasItsOwnAlert(t *testing.T) {
 	}
 }
 
+// A dead box is renamed while its alert is open, and the one that takes its place
+// gets its name.
+func TestRenamedDeviceKeepsItsAlertAndLeavesItsNameFree(t *testing.T) {
+	s := newScene(t, 10)
+	s.pass(s.goes(inventory.StateDown, 1)...)
+	s.later(time.Minute).told()
+	late := s.goes(inventory.StateDown, 1) // told once more, before the name is another
+	s.devices[0].Name, s.devices[1].Name = "old", "d1"
+	s.pass(s.goes(inventory.StateDown, 2)...)
+	s.want("1 unreachable [old] old firing", "2 unreachable [d1] d1 firing !30s")
+	s.later(time.Minute).told()
+	s.pass(late...)
+	s.pass(s.goes(inventory.StateUp, 2)...)
+	s.want("1 unreachable [old] old firing", "2 unreachable [d1] d1 resolved !0s")
+	if m := s.alerts[0].Message; !strings.Contains(m, "muster doctor old") {
+		t.Errorf("message %q names another device", m)
+	}
+	s.pass(s.goes(inventory.StateUp, 1)...)
+	s.want("1 unreachable [old] old resolved !0s", "2 unreachable [d1] d1 resolved !0s")
+}
+
 func TestDeviceBehindADeadOneHasNoAlert(t *testing.T) {
 	s := newScene(t, 10)
 	s.pass(s.goes(inventory.StateDown, 1, 2)...)
