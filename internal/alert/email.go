@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"net"
 	netmail "net/mail"
+	"net/textproto"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
 
 	"muster/collector"
 	"muster/internal/secret"
@@ -100,17 +102,55 @@ func (e *Email) Deliver(ctx context.Context, m Message) error {
 	if err != nil {
 		return fmt.Errorf("receiver %s: mail client: %w", e.name, err)
 	}
-	smtp, err := client.DialToSMTPClientWithContext(ctx)
+	session, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
 		return e.fail(ctx, "at the beginning", err)
 	}
-	if err := client.SendWithSMTPClient(smtp, msg); err != nil {
+	err = client.SendWithSMTPClient(session, msg)
+	var some error
+	if no, ok := errors.AsType[*mail.SendError](err); ok && no.Reason == mail.ErrSMTPRcptTo {
+		// The library sends it to nobody then.
+		if takes, refused := willing(session, msg); len(takes) > 0 && refused != nil && msg.To(takes...) == nil {
+			some = &someError{fmt.Errorf("receiver %s: %s did not take the mail for all, the others have it: %w. Take who is refused out of its to", e.name, e.address(), refused)}
+			err = client.SendWithSMTPClient(session, msg)
+		}
+	}
+	if err != nil {
 		return e.fail(ctx, "while it was sent", err)
 	}
 	// Taken: what fails now would only make it come twice.
-	_ = client.CloseWithSMTPClient(smtp)
-	return nil
+	_ = client.CloseWithSMTPClient(session)
+	return some
 }
+
+// willing asks the server again, address by address, for whom it takes a mail, where
+// it never will for one of them (an account that is gone). Nobody where it may later:
+// then the next attempt is for all, and repeats it for none.
+func willing(c *smtp.Client, msg *mail.Msg) (takes []string, refused error) {
+	from, err := msg.GetSender(false)
+	all, allErr := msg.GetRecipients()
+	if err = errors.Join(err, allErr); err != nil {
+		return nil, err
+	}
+	if err := c.Mail(from); err != nil {
+		return nil, err
+	}
+	for _, to := range all {
+		err := c.Rcpt(to)
+		no, answered := errors.AsType[*textproto.Error](err)
+		switch {
+		case err == nil:
+			takes = append(takes, to)
+		case !answered || no.Code/100 != 5:
+			return nil, err
+		default:
+			refused = errors.Join(refused, fmt.Errorf("%s: %d %s", to, no.Code, collector.Escape(no.Msg)))
+		}
+	}
+	return takes, errors.Join(refused, c.Reset())
+}
+
+func (e *Email) address() string { return net.JoinHostPort(e.host, strconv.Itoa(e.port)) }
 
 // link is the connection of one mail.
 type link struct {
@@ -196,5 +236,5 @@ func (e *Email) fail(ctx context.Context, when string, err error) error {
 	if ctx.Err() != nil {
 		err = errors.Join(context.Cause(ctx), err)
 	}
-	return fmt.Errorf("receiver %s: %s did not take the mail, %s: %w", e.name, net.JoinHostPort(e.host, strconv.Itoa(e.port)), when, err)
+	return fmt.Errorf("receiver %s: %s did not take the mail, %s: %w", e.name, e.address(), when, err)
 }

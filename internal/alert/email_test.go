@@ -147,6 +147,43 @@ func TestMailServerThatFailsIsAnErrorAndLeavesNothingOpen(t *testing.T) {
 	}
 }
 
+// One of the addresses is of somebody who has left.
+func TestMailGoesToTheOthersWhereOneAddressIsRefused(t *testing.T) {
+	tests := map[string]struct {
+		sink  sinkOptions
+		taken string // by whom
+		some  bool
+		says  string
+	}{
+		"for good":                     {sinkOptions{gone: "b@example.net"}, "TO:<noc@example.net>", true, "b@example.net>: 550 no such user"},
+		"the first":                    {sinkOptions{gone: "noc@example.net"}, "TO:<b@example.net>", true, "noc@example.net>: 550 no such user"},
+		"both":                         {sinkOptions{gone: "@example.net"}, "", false, "no such user"},
+		"for now":                      {sinkOptions{later: "b@example.net"}, "", false, "greylisted"},
+		"one for good and one for now": {sinkOptions{gone: "noc@example.net", later: "b@example.net"}, "", false, "greylisted"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newSink(t, tt.sink)
+			err := email(t, EmailOptions{Server: s.addr(), StartTLS: StartTLSNone}).Deliver(t.Context(), testMessage())
+			_, some := errors.AsType[*someError](err)
+			if err == nil || some != tt.some || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), s.addr()) {
+				t.Errorf("Deliver = %v, some have it: %t, want %t and %q", err, some, tt.some, tt.says)
+			}
+			if some && strings.Contains(err.Error(), "\x1b") {
+				t.Errorf("%q carries control characters", err)
+			}
+			var taken []string
+			for _, m := range s.taken() {
+				taken = append(taken, m.to...)
+			}
+			if got := strings.Join(taken, " "); got != tt.taken {
+				t.Errorf("taken for %q, want %q", got, tt.taken)
+			}
+			waitFor(t, "the connection's end", s.ended)
+		})
+	}
+}
+
 func TestMailEndsAtOnceWithItsContext(t *testing.T) {
 	for _, at := range []string{"EHLO", "MAIL", "DATA"} {
 		t.Run("frozen at "+at, func(t *testing.T) {

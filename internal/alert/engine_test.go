@@ -477,6 +477,25 @@ func TestMessageThatAReceiverNeverTakesHoldsUpNoOtherAndIsGivenUp(t *testing.T) 
 	})
 }
 
+func TestMessageThatSomeHaveIsNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		n := 0
+		h := newHouse(t, 10, Options{})
+		h.alerts.o.Log = newTextLog(&log)
+		h.run(to("picky"), pickyReceiver{func(Message) error { n++; return &someError{errors.New("550 for one of them")} }})
+		h.on(1, inventory.EventHostKeyChanged, map[string]any{"shown": "SHA256:b"})
+		after(time.Hour)
+		h.end()
+		if waiting, _ := h.store.Outbox(t.Context(), 10); n != 1 || len(waiting) != 0 || !strings.Contains(log.String(), "550 for one of them") {
+			t.Errorf("delivered %d times, %d wait, want once and none; the log says %s", n, len(waiting), log.String())
+		}
+		if all, _ := h.alerts.List(t.Context(), Filter{}); len(all) != 1 {
+			t.Errorf("alerts = %+v, want none about the receiver", all)
+		}
+	})
+}
+
 func TestOutboxGivesFirstTriesTheirTurnAndKeepsTheOrderOfAnAlert(t *testing.T) {
 	got := ""
 	for _, d := range firsts([]Delivery{

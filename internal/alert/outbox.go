@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -237,6 +238,10 @@ func (o *outbox) one(ctx context.Context, name string, r Receiver, d Delivery) (
 	}
 	if err != nil && ctx.Err() != nil {
 		return false // stopped from above: not the receiver's fault
+	}
+	if some, ok := errors.AsType[*someError](err); ok {
+		o.a.o.Log.WarnContext(ctx, "message was not delivered to all", "task", name, "err", some)
+		err = nil
 	}
 	now := o.a.o.Now().UTC()
 	d.Attempts++

@@ -7,11 +7,18 @@ import (
 
 // Receiver is where messages go. Deliver returns nil when the message was taken
 // for good; it may be called again with the same ID. It ends with its context,
-// and its error says what was seen, without a secret.
+// and its error says what was seen, without a secret. A *someError is of a message
+// that was taken, though not for everybody.
 type Receiver interface {
 	Name() string
 	Deliver(ctx context.Context, m Message) error
 }
+
+// someError says that a message was taken, and for whom it was not: another attempt
+// would only repeat it for the others.
+type someError struct{ error }
+
+func (e *someError) Unwrap() error { return e.error }
 
 // Log is a receiver that writes a line per alert.
 type Log struct {

@@ -23,6 +23,8 @@ type sinkOptions struct {
 	config *tls.Config // nil: it offers no STARTTLS
 	login  string      // "user password"; empty: it asks for none
 	refuse string      // the command that it refuses, e.g. "RCPT"
+	gone   string      // the address for which it takes nothing
+	later  string      // the address for which it may take something later
 	freeze string      // the command that it never answers
 }
 
@@ -156,7 +158,18 @@ func (s *sink) serve(c net.Conn) {
 		case "MAIL":
 			m.from = rest
 			say("250 ok")
+		case "RSET":
+			m.from, m.to = "", nil
+			say("250 ok")
 		case "RCPT":
+			if s.gone != "" && strings.Contains(rest, s.gone) {
+				say("550 no such user \x1b[31m")
+				continue
+			}
+			if s.later != "" && strings.Contains(rest, s.later) {
+				say("450 greylisted")
+				continue
+			}
 			m.to = append(m.to, rest)
 			say("250 ok")
 		case "DATA":
@@ -180,7 +193,7 @@ func (s *sink) serve(c net.Conn) {
 		case "QUIT":
 			say("221 bye")
 			return
-		default: // NOOP, RSET
+		default: // NOOP
 			say("250 ok")
 		}
 	}
