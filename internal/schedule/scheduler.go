@@ -57,6 +57,9 @@ type Scheduler struct {
 	log    *slog.Logger
 	now    func() time.Time
 
+	replacing chan struct{} // capacity 1: one Set or Close at a time. A bubble's clock stands still at a mutex
+	closed    bool          // guarded by replacing
+
 	mu      sync.Mutex // guards what follows
 	entries []*entry
 	at      map[string]bool // entries at work, by name; it outlives a reload
@@ -77,7 +80,7 @@ type entry struct {
 func NewScheduler(runner *Runner) *Scheduler {
 	return &Scheduler{
 		runner: runner, store: runner.store, log: runner.o.Log, now: runner.o.Now,
-		at: map[string]bool{},
+		at: map[string]bool{}, replacing: make(chan struct{}, 1),
 	}
 }
 
@@ -90,7 +93,12 @@ func (s *Scheduler) Set(entries []Entry) error {
 	if err != nil {
 		return err
 	}
-	s.Close()
+	s.replacing <- struct{}{}
+	defer func() { <-s.replacing }()
+	if s.closed {
+		return ErrClosed
+	}
+	s.end()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.entries = read
@@ -139,9 +147,17 @@ func readEntries(entries []Entry) ([]*entry, error) {
 	return read, errors.Join(errs...)
 }
 
-// Close ends all entries and returns when nothing of them goes on but their
-// runs, which are the Runner's to close, afterwards.
+// Close ends all entries for good and returns when nothing of them goes on but
+// their runs, which are the Runner's to close, afterwards.
 func (s *Scheduler) Close() {
+	s.replacing <- struct{}{}
+	defer func() { <-s.replacing }()
+	s.closed = true
+	s.end()
+}
+
+// end ends all entries. s.replacing is held.
+func (s *Scheduler) end() {
 	s.mu.Lock()
 	c, cancel := s.cron, s.cancel
 	s.cron, s.entries = nil, nil

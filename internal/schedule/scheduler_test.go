@@ -383,6 +383,41 @@ func TestReloadWhileARunGoesOnStartsNoSecond(t *testing.T) {
 	})
 }
 
+// SIGTERM comes while a reload waits for what is at work; another reload after it.
+func TestReloadAtTheEndStartsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New(newMemStore(), nil, quiet(Options{}))
+		sch := NewScheduler(r)
+		var atWork, n atomic.Int32
+		slow := Entry{Name: "reachability", Every: time.Minute, Do: func(ctx context.Context) error {
+			atWork.Add(1)
+			defer atWork.Add(-1)
+			<-ctx.Done()
+			time.Sleep(10 * time.Second)
+			return nil
+		}}
+		next := Entry{Name: "reachability", Every: time.Minute, Do: func(context.Context) error { n.Add(1); return nil }}
+		if err := sch.Set([]Entry{slow}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		go func() { _ = sch.Set([]Entry{next}) }() // nothing of it may go on, whatever it says
+		time.Sleep(time.Second)
+		sch.Close()
+		if atWork.Load() != 0 {
+			t.Error("it is closed while something is at work")
+		}
+		before := n.Load()
+		err := sch.Set([]Entry{next})
+		time.Sleep(time.Hour)
+		if n.Load() != before || !errors.Is(err, ErrClosed) {
+			t.Errorf("after it was closed it was done %d times more, and Set = %v, want never and ErrClosed", n.Load()-before, err)
+		}
+		sch.Close()
+		r.Close()
+	})
+}
+
 func TestSmallThingsAreRepeatedAndSurviveTheirFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int32
