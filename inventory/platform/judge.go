@@ -66,7 +66,7 @@ type judgement struct {
 }
 
 func (j *judgement) proved(part, rule, seen string) {
-	j.proofs = append(j.proofs, Proof{Part: part, Rule: rule, Seen: collector.Escape(string(Mask([]byte(seen))))})
+	j.proofs = append(j.proofs, Proof{Part: part, Rule: rule, Seen: collector.Escape(string(j.d.Mask([]byte(seen))))})
 }
 
 // fail makes the error. What is wrong goes into the cause and, with the mend,

@@ -210,3 +210,26 @@ func TestJudgementShowsNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// A proof is shown and stored as it is: what it quotes is no secret, also where
+// only the rules of the platform know it for one.
+func TestProofsQuoteNoSecret(t *testing.T) {
+	for _, f := range withParts(t) {
+		if f.def.Name != "hp_procurve" {
+			continue
+		}
+		const hash = "5baa61e4c9b93f3f"
+		texts := map[string][]byte{}
+		for name, text := range f.parts {
+			texts[name] = append(slices.Clone(text), `password port-access user-name "ops" sha1 "`+hash+"\"\n"...)
+		}
+		proofs, err := f.def.Judge(texts, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := slices.IndexFunc(proofs, func(p Proof) bool { return p.Rule == "last line" })
+		if last < 0 || !strings.HasPrefix(proofs[last].Seen, "password port-access ") || strings.Contains(fmt.Sprint(proofs), hash) {
+			t.Errorf("the proofs are %v", proofs)
+		}
+	}
+}
