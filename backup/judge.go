@@ -73,14 +73,14 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 	result = Result{Device: dev.Name, Seconds: c.Took.Seconds()}
 	maskSteps(rules, b.key, c.Steps)
 	for i := range c.Texts {
-		c.Texts[i].Note = maskQuotation(rules, b.key, c.Texts[i].Note)
+		c.Texts[i].Note = maskNote(rules, b.key, c.Texts[i].Note)
 	}
 	if failure != nil {
 		c.Texts = nil // a text without its end is nothing to look at
 		e, known := b.masked(dev, rules, failure)
 		if !known {
 			result.Outcome = Failed
-			result.Message = fmt.Sprintf("%s: %s", collector.Escape(dev.Name), maskQuotation(rules, b.key, failure.Error()))
+			result.Message = fmt.Sprintf("%s: %s", collector.Escape(dev.Name), maskSaid(rules, b.key, failure.Error()))
 			return result, nil
 		}
 		return failed(result, e), nil
@@ -349,7 +349,7 @@ func lastChange(rules rules, key []byte, parts []VersionPart) string {
 		if f.Name != platform.FactChanged {
 			continue
 		}
-		said := maskQuotation(rules, key, collector.Escape(f.Value))
+		said := maskSaid(rules, key, collector.Escape(f.Value))
 		if len(said) > collector.SeenLimit {
 			said = strings.ToValidUTF8(said[:collector.SeenLimit], "")
 		}

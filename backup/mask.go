@@ -26,18 +26,35 @@ func mask(rules rules, key []byte, step collector.Step, seen string) string {
 }
 
 // maskQuotation hides secrets in the end of a longer text with its line ends
-// escaped: its lines are taken apart again, so that the platform's rules fit
-// them, and where it is as long as a quotation gets, the first line may lack the
-// keyword that tells what follows, and goes.
+// escaped. Where it is as long as a quotation gets, its first line may lack the
+// keyword that tells what follows, and goes; of one line alone the first half.
 func maskQuotation(rules rules, key []byte, seen string) string {
-	if seen == "" {
+	if len(seen) >= collector.SeenLimit-4 {
+		_, rest, several := strings.Cut(seen, `\n`)
+		if !several {
+			_, rest, _ = strings.Cut(seen[len(seen)/2:], " ")
+		}
+		seen = rest
+	}
+	return maskSaid(rules, key, seen)
+}
+
+// maskNote is maskQuotation for what noteOf made.
+func maskNote(rules rules, key []byte, note string) string {
+	kind, seen, quotes := strings.Cut(note, ": ")
+	if !quotes {
+		return note
+	}
+	return kind + ": " + maskQuotation(rules, key, seen)
+}
+
+// maskSaid hides secrets in a text with its line ends escaped: its lines are taken
+// apart again, so that the platform's rules fit them.
+func maskSaid(rules rules, key []byte, said string) string {
+	if said == "" {
 		return ""
 	}
-	lines := strings.Split(seen, `\n`)
-	if len(lines) > 1 && len(seen) >= collector.SeenLimit-4 {
-		lines = lines[1:]
-	}
-	text := strings.Join(lines, "\n")
+	text := strings.ReplaceAll(said, `\n`, "\n")
 	if rules != nil {
 		text = string(outwardLine(rules.Redact([]byte(text), key)))
 	}

@@ -481,6 +481,31 @@ func TestSeenIsMaskedInResultsStepsAndEvents(t *testing.T) {
 	}
 }
 
+// Wherever a quotation begins, what is left of the line that it begins in is no
+// secret without its keyword.
+func TestACutQuotationShowsNoSecret(t *testing.T) {
+	h := newHouse(t, "r1")
+	for name, text := range map[string]string{
+		"blank lines at the end":      "password hunter2\n" + strings.Repeat("x", collector.SeenLimit-15) + "\n\n\n\n\n\n",
+		"one long line":               "password hunter2 " + strings.Repeat("x y ", (collector.SeenLimit-8)/4),
+		"a gap before the value":      "password" + strings.Repeat(" ", 20) + "hunter2\n" + strings.Repeat("x", collector.SeenLimit-20),
+		"what is no UTF-8 in between": strings.Repeat("\xb0", 9) + " hunter2\n" + strings.Repeat("x", collector.SeenLimit-16),
+	} {
+		h.box().errs["show running-config"] = &collector.Error{Step: collector.StepOutput, Kind: collector.ErrIncomplete, Seen: collector.Seen([]byte(text)), Do: "Try again"}
+		if r := h.night(0); r.Outcome != backup.Failed || strings.Contains(r.Message, "hunter2") {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	// What is said before the quotation stays.
+	delete(h.box().errs, "show running-config")
+	h.box().errs["show vlan"] = &collector.Error{Step: collector.StepCommand, Kind: collector.ErrRightsMissing,
+		Seen: "password hunter2 " + strings.Repeat("x y ", collector.SeenLimit/4)}
+	h.want(backup.Stored, 1, config("hostname r1"))
+	if n := h.count("SELECT count(*) FROM capture_part WHERE part = 'vlans' AND note LIKE 'rights-missing: %x y%' AND note NOT LIKE '%hunter2%'"); n != 1 {
+		t.Error("the note does not tell why the part was refused")
+	}
+}
+
 func TestFingerprintsAndAlgorithmsStayReadable(t *testing.T) {
 	h := newHouse(t, "r1")
 	const shown, pinned = "SHA256:2rMlDh3kABYpFjjXSptLlKxMoMIMiHlH/moNvcTvrvI", "SHA256:iqVsRNEXL62KHqu3DmcJiCy/x8VaPfOmoOuL8i9WvVk"

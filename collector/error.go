@@ -138,13 +138,15 @@ func Seen(text []byte, secrets ...secret.Value) string {
 			s = strings.ReplaceAll(s, v.Reveal(), "‹secret›")
 		}
 	}
+	s = strings.TrimSpace(s)
 	if len(s) > SeenLimit {
+		// From here on it loses half a rune at most: that it was cut is told by its length.
 		s = s[len(s)-SeenLimit:]
-		for len(s) > 0 && !utf8.RuneStart(s[0]) {
+		for n := 1; n < utf8.UTFMax && !utf8.RuneStart(s[0]); n++ {
 			s = s[1:]
 		}
 	}
-	return Escape(strings.TrimSpace(s))
+	return Escape(s)
 }
 
 // Escape makes device text safe for a terminal and a log: line ends, control

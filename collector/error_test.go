@@ -98,6 +98,10 @@ func TestSeen(t *testing.T) {
 		"an empty secret":           {"abc", []secret.Value{{}}, "abc"},
 		"one letter is no secret":   {"abc", []secret.Value{secret.New("b")}, "abc"},
 		"invalid UTF-8":             {"caf\xe9", nil, `caf\xe9`},
+		// Whoever masks it has to see that its first line is the end of one.
+		"cut before blank lines":  {long + "end\n\n\n\n\n\n", nil, strings.Repeat("x", SeenLimit-3) + "end"},
+		"cut before an indent":    {long + strings.Repeat(" ", SeenLimit-3) + "end", nil, strings.Repeat(" ", SeenLimit-3) + "end"},
+		"cut in what is no UTF-8": {long + strings.Repeat("\xb0", 9) + strings.Repeat("x", SeenLimit-9), nil, strings.Repeat(`\xb0`, 6) + strings.Repeat("x", SeenLimit-9)},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
