@@ -288,7 +288,7 @@ func (x *execution) await(ctx context.Context, read, ended <-chan struct{}) erro
 		tail := x.clean.out[max(0, len(x.clean.out)-2*collector.SeenLimit):]
 		seen := bytes.Clone(tail)
 		if len(seen) == 0 {
-			seen = bytes.Clone(x.stderr[max(0, len(x.stderr)-collector.SeenLimit):])
+			seen = bytes.Clone(x.stderr[max(0, len(x.stderr)-2*collector.SeenLimit):])
 		}
 		x.mu.Unlock()
 		left := x.c.lim.FirstByte - time.Since(start)

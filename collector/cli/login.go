@@ -196,7 +196,7 @@ func (s *Session) learnPrompt(ctx context.Context) error {
 				return err
 			}
 		default:
-			return s.c.fail(collector.StepPrompt, collector.ErrNoPrompt, s.con.tail(collector.SeenLimit),
+			return s.c.fail(collector.StepPrompt, collector.ErrNoPrompt, s.seen(),
 				"Report the last lines: the device does not show the same prompt twice", nil)
 		}
 	}
@@ -264,11 +264,11 @@ func (s *Session) answerQuestion(step collector.Step, q *Question) error {
 		if why == "" {
 			why = "the device asks something that only a person should answer"
 		}
-		return s.c.fail(step, collector.ErrNoPrompt, s.con.tail(collector.SeenLimit),
+		return s.c.fail(step, collector.ErrNoPrompt, s.seen(),
 			fmt.Sprintf("Log in to %s by hand once: %s", s.c.name(), why), nil)
 	}
 	if s.answered[q]++; s.answered[q] > maxAnswers {
-		return s.c.fail(step, collector.ErrNoPrompt, s.con.tail(collector.SeenLimit),
+		return s.c.fail(step, collector.ErrNoPrompt, s.seen(),
 			fmt.Sprintf("Log in to %s by hand once: it asks the same again and again", s.c.name()), nil)
 	}
 	return s.con.send(q.Send)
@@ -326,7 +326,7 @@ func (s *Session) enable(ctx context.Context) error {
 	}
 	for {
 		v, end := s.con.wait(ctx, patience{silence: s.c.lim.Login, settle: s.settle}, judge)
-		said := s.con.tail(collector.SeenLimit)
+		said := s.seen()
 		refused := func(cause error) error {
 			if asked {
 				s.c.attempt("enable", false)

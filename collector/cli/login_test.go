@@ -285,6 +285,34 @@ func TestEnable(t *testing.T) {
 	}
 }
 
+// A device that returns the secret that it was given, and says much after it: the
+// secret is masked before what it said is cut.
+func TestNoHalfOfAnEnableSecretIsQuoted(t *testing.T) {
+	t.Parallel()
+	dialogue := plainDialogue()
+	dialogue.Enable = Enable{When: regexp.MustCompile(`>$`), Command: "enable", Asks: regexp.MustCompile(`(?i)^password: ?$`)}
+	after := strings.Repeat("x", collector.SeenLimit-len("cret-enable")-2*len("\n")-len("Password: ")) + "\r\nPassword: "
+	d := (&device{shell: func(tt *tty) {
+		tt.puts("sw1>")
+		for {
+			switch l, ok := tt.line(); {
+			case !ok:
+				return
+			case l == "enable":
+				tt.puts("Password: ")
+			case l == "":
+				tt.puts("sw1>")
+			default:
+				tt.puts(after)
+			}
+		}
+	}}).start(t)
+	_, err := Open(t.Context(), d.target(), dialogue, Options{})
+	if e := wantError(t, err, collector.StepEnable, collector.ErrEnableRejected); strings.Contains(e.Seen, "-enable") {
+		t.Errorf("Seen = %q", e.Seen)
+	}
+}
+
 // A switch that takes any key without a word, and is slow after it: each answer
 // that nobody asked for comes back as a prompt while the privilege is asked for.
 func TestAQuestionIsAnsweredOnceHoweverSlowTheDevice(t *testing.T) {
