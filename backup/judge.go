@@ -71,10 +71,7 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 	}()
 	c := commit.Capture
 	result = Result{Device: dev.Name, Seconds: c.Took.Seconds()}
-	maskSteps(rules, b.key, c.Steps)
-	for i := range c.Texts {
-		c.Texts[i].Note = maskNote(rules, b.key, c.Texts[i].Note)
-	}
+	maskCapture(rules, b.key, &c.Capture)
 	if failure != nil {
 		c.Texts = nil // a text without its end is nothing to look at
 		e, known := b.masked(dev, rules, failure)

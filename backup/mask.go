@@ -63,9 +63,12 @@ func maskSaid(rules rules, key []byte, said string) string {
 	return strings.ReplaceAll(text, "\n", `\n`)
 }
 
-// maskSteps masks what the steps of a session quote.
-func maskSteps(rules rules, key []byte, steps []collector.StepTime) {
-	for i := range steps {
-		steps[i].Seen = mask(rules, key, steps[i].Step, steps[i].Seen)
+// maskCapture masks what the steps and the notes of a capture quote.
+func maskCapture(rules rules, key []byte, c *Capture) {
+	for i := range c.Steps {
+		c.Steps[i].Seen = mask(rules, key, c.Steps[i].Step, c.Steps[i].Seen)
+	}
+	for i := range c.Texts {
+		c.Texts[i].Note = maskNote(rules, key, c.Texts[i].Note)
 	}
 }

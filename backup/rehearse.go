@@ -34,7 +34,7 @@ func (b *Backups) Rehearse(ctx context.Context, run *inventory.Run, dev inventor
 		}
 	}
 	err = b.read(ctx, run, dev, rules, &c, func(string) {}, heard)
-	maskSteps(rules, b.key, c.Steps)
+	maskCapture(rules, b.key, &c)
 	if err != nil {
 		if e, known := b.masked(dev, rules, err); known {
 			err = e

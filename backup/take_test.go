@@ -619,4 +619,16 @@ func TestRehearsalJudgesAsABackupDoes(t *testing.T) {
 	}
 }
 
+// What a device printed where it refused a part is quoted by what is missing.
+func TestRehearsalQuotesNoSecret(t *testing.T) {
+	h := newHouse(t, "r1")
+	h.rules.parts[1].Optional = false
+	h.box().answers["show running-config"] = config("hostname r1")
+	h.box().errs["show vlan"] = &collector.Error{Step: collector.StepCommand, Kind: collector.ErrCommandRejected, Seen: `% Unknown command\npassword hunter2`}
+	steps, err := h.backups.Rehearse(t.Context(), nil, h.devices[0], nil)
+	if !errors.Is(err, collector.ErrPartMissing) || !strings.Contains(err.Error(), "% Unknown command") || strings.Contains(fmt.Sprint(err, steps), "hunter2") {
+		t.Errorf("%v\n%+v", err, steps)
+	}
+}
+
 func (h *house) versions() int { return h.count("SELECT count(*) FROM version") }
