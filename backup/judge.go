@@ -192,11 +192,18 @@ func judge(rules rules, stand Ground, c *Capture) ([]platform.Proof, error) {
 	return proofs, nil
 }
 
-// lost finds a part that the newest version has, and of which nothing says any
-// more whether the device has it: the account may have lost a right.
+// lost finds a part that the newest version has and that the account may not read
+// any more, or of which nothing says any more whether the device has it.
 func lost(rules rules, previous *VersionTexts, c *Capture) *collector.Error {
 	if previous == nil {
 		return nil
+	}
+	for _, t := range c.Texts {
+		refused := strings.HasPrefix(t.Note, string(collector.ErrRightsMissing))
+		if refused && slices.ContainsFunc(previous.Parts, func(was VersionPart) bool { return was.Part == t.Part }) {
+			return &collector.Error{Step: collector.StepJudge, Kind: collector.ErrRightsMissing,
+				Do: fmt.Sprintf("The account may not read part %q any more, which version %d has: %s", t.Part, previous.Number, t.Note)}
+		}
 	}
 	texts := c.read()
 	for _, p := range rules.Spec().Parts {

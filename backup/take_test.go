@@ -264,6 +264,15 @@ func TestOptionalPartsMayBeRefused(t *testing.T) {
 	if got := h.text(backup.Which{Part: "vlans"}); got != "1 default\n" {
 		t.Errorf("vlans %q", got)
 	}
+	// An account that has lost the right makes no shorter version, until a person says so.
+	h.box().errs["show vlan"] = &collector.Error{Step: collector.StepCommand, Kind: collector.ErrRightsMissing, Seen: "% Authorization failed"}
+	if r := h.want(backup.Quarantined, 2, config("hostname r2")); r.Kind != collector.ErrRightsMissing || !strings.Contains(r.Message, `"vlans" any more, which version 2 has: rights-missing: % Authorization failed`) {
+		t.Errorf("%+v", r)
+	}
+	if _, _, err := h.backups.Accept(t.Context(), h.id(), "", "ops"); err != nil {
+		t.Fatal(err)
+	}
+	h.want(backup.Unchanged, 3, config("hostname r2"))
 }
 
 // A router with a switch module does not know "show vlan": the other command is
