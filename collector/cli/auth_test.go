@@ -243,6 +243,25 @@ func TestSecondConnectionHoldsTheHostKey(t *testing.T) {
 	}
 }
 
+// A failover in the middle of a session: the other unit's key is accepted, so that
+// nobody has to look at it, but its text is not put to the first one's.
+func TestAnotherUnitOfTheDeviceIsNoChangedKey(t *testing.T) {
+	d := (&device{key: newKey(t, 1), shell: prompting("r1# ", nil), exec: func(tt *tty, _ string) int { tt.puts("x\n"); return 0 }}).start(t)
+	target := d.target()
+	target.SSH.Pinned = []collector.HostKey{pinned(newKey(t, 1)), pinned(newKey(t, 2))}
+	s := mustOpen(t, target, plainDialogue(), Options{})
+	d.mu.Lock()
+	d.key = newKey(t, 2)
+	d.mu.Unlock()
+	_, err := s.Exec(context.Background(), "show version")
+	if e := wantError(t, err, collector.StepHostKey, collector.ErrIncomplete); !strings.Contains(e.Do, "failover") || !strings.Contains(e.Seen, pinned(newKey(t, 2)).Fingerprint) {
+		t.Errorf("%v", e)
+	}
+	if n := d.did("password"); n != 1 {
+		t.Errorf("%d passwords sent, want 1", n)
+	}
+}
+
 // Every name of a profile is one that the library knows, in the order that the
 // profile promises: it drops unknown names without a word.
 func TestProfilesNameKnownAlgorithms(t *testing.T) {

@@ -131,7 +131,10 @@ func (s *Session) beside(ctx context.Context, fresh bool) (*connection, error) {
 		return s.c, nil
 	}
 	t, o := s.c.t, s.c.o
-	t.SSH.Pinned = []collector.HostKey{s.c.hostKey()}
+	o.first = s.c.hostKey()
+	if !slices.ContainsFunc(t.SSH.Pinned, func(k collector.HostKey) bool { return sameKey(k, o.first) }) {
+		t.SSH.Pinned = append(slices.Clone(t.SSH.Pinned), o.first)
+	}
 	if o.Method = s.c.method; o.Method == "none" {
 		o.Method = ""
 	}

@@ -25,7 +25,7 @@ func (c *connection) checkHostKey(key collector.HostKey) error {
 	}
 	for _, p := range c.t.SSH.Pinned {
 		if sameKey(p, key) {
-			return nil
+			return c.sameUnit(key)
 		}
 	}
 	if len(c.t.SSH.Pinned) > 0 {
@@ -55,4 +55,14 @@ func (c *connection) checkHostKey(key collector.HostKey) error {
 			fmt.Sprintf("Run muster device accept-key %s once the fingerprint is known to be the device's", c.name()), err)
 	}
 	return nil
+}
+
+// sameUnit refuses the key of another unit of the device (an HA pair, routing
+// engines) where a session has begun with the first: half a capture would be of each.
+func (c *connection) sameUnit(key collector.HostKey) error {
+	if first := c.o.first; first.Type == "" || sameKey(first, key) {
+		return nil
+	}
+	return c.fail(collector.StepHostKey, collector.ErrIncomplete, fmt.Appendf(nil, "%s %s", key.Type, key.Fingerprint),
+		fmt.Sprintf("Read %s again: another of its units answers now, as after a failover; its key is accepted", c.name()), nil)
 }

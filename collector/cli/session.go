@@ -59,6 +59,8 @@ type Options struct {
 	// Shown is called with every key that the device proved to have, before it is
 	// held against the pinned ones; a refused one is known only from here.
 	Shown func(key collector.HostKey)
+
+	first collector.HostKey // of the session's first connection; Type is empty for that one
 }
 
 // Output is a command's answer.
