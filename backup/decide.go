@@ -214,6 +214,7 @@ func (b *Backups) accept(ctx context.Context, dev inventory.Device, q quarantine
 		}
 		previous = &v
 	}
+	parts = append(parts, removed(previous, c.Texts)...)
 	result := Result{Device: dev.Name, Outcome: Unchanged, Version: stand.Newest, SHA256: digest(c.running()), Seconds: c.Took.Seconds(),
 		Message: fmt.Sprintf("%s: the capture of %s was accepted by %s", collector.Escape(dev.Name), c.TakenAt.UTC().Format(time.RFC3339), collector.Escape(who))}
 	if _, differs := compare(previous, parts); differs {

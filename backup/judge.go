@@ -123,6 +123,7 @@ func (b *Backups) compute(ctx context.Context, dev inventory.Device, rules rules
 	}
 	result.Version = stand.Newest
 	result.Outcome = Unchanged
+	parts = append(parts, removed(previous, c.Texts)...)
 	if reason, differs := compare(previous, parts); differs {
 		result.Outcome = Stored
 		result.Version = stand.Last + 1
@@ -253,6 +254,18 @@ func derive(rules rules, key []byte, texts []Text) []VersionPart {
 	sort.SliceStable(parts, func(i, j int) bool {
 		return parts[i].Role == platform.RoleRunning && parts[j].Role != platform.RoleRunning
 	})
+	return parts
+}
+
+// removed are the parts of the version before that the device says it has no more:
+// a file is not there. Each is an empty text from then on.
+func removed(previous *VersionTexts, texts []Text) (parts []VersionPart) {
+	for _, t := range texts {
+		missing := t.Role == platform.RoleExtra && strings.HasPrefix(t.Note, string(collector.ErrPartMissing))
+		if missing && previous != nil && slices.ContainsFunc(previous.Parts, func(was VersionPart) bool { return was.Part == t.Part }) {
+			parts = append(parts, VersionPart{Part: t.Part, Role: t.Role, Raw: []byte{}, Redacted: []byte{}})
+		}
+	}
 	return parts
 }
 

@@ -275,6 +275,31 @@ func TestOptionalPartsMayBeRefused(t *testing.T) {
 	h.want(backup.Unchanged, 3, config("hostname r2"))
 }
 
+// A file that somebody has removed is a change; one that was never there is none.
+func TestAFileThatIsGoneIsAChange(t *testing.T) {
+	h := newHouse(t, "r1")
+	gone := &collector.Error{Step: collector.StepCommand, Kind: collector.ErrPartMissing, Do: "Check that r1 has the file"}
+	h.box().errs["show vlan"] = gone
+	h.want(backup.Stored, 1, config("hostname r1"))
+	delete(h.box().errs, "show vlan")
+	h.box().answers["show vlan"] = "1 default\n2 guests\n"
+	h.want(backup.Stored, 2, config("hostname r1"))
+	h.box().errs["show vlan"] = gone
+	h.want(backup.Stored, 3, config("hostname r1"))
+	h.wantDrift("changed +0 -2")
+	h.want(backup.Unchanged, 3, config("hostname r1"))
+	if got := h.text(backup.Which{Part: "vlans"}) + h.text(backup.Which{Part: "vlans", Raw: true}); got != "" {
+		t.Errorf("vlans %q", got)
+	}
+	var diff bytes.Buffer
+	if err := h.backups.Diff(t.Context(), &diff, h.id(), 0, 0); err != nil || !strings.Contains(diff.String(), "\n-2 guests\n") {
+		t.Errorf("%v\n%s", err, diff.String())
+	}
+	delete(h.box().errs, "show vlan")
+	h.want(backup.Stored, 4, config("hostname r1"))
+	h.sound()
+}
+
 // A router with a switch module does not know "show vlan": the other command is
 // asked, and only where the first is not known.
 func TestACommandThatTheDeviceDoesNotKnowHasAnother(t *testing.T) {
