@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 
 const (
 	maxStderr   = 64 << 10
+	maxSignal   = 32              // bytes of a signal's name
 	interactive = 2 * time.Second // silence after which a prompt at the end of an exec request's answer means a shell
 )
 
@@ -225,6 +225,7 @@ func (x *execution) run(ctx context.Context, reqs <-chan *ssh.Request, command s
 		do := "Read the device again: it ended the answer without saying that the command was done"
 		if end.signal != "" {
 			do = fmt.Sprintf("Look in the log of %s: the command was ended by signal %s", x.c.name(), collector.Escape(end.signal))
+			out.Text = fmt.Appendf(bytes.Clone(out.Text), "\n%s", end.words)
 		}
 		return Output{ExitStatus: -1}, x.c.fail(collector.StepOutput, collector.ErrClosed, x.seen(out), do, nil)
 	}
@@ -329,7 +330,8 @@ type exit struct {
 	told   bool
 	cut    bool // the channel ended with its connection
 	status uint32
-	signal string
+	signal string // its name; empty: not by one
+	words  string // of the device about the signal
 }
 
 // exitOf reads the requests of a channel until it closes.
@@ -349,7 +351,7 @@ func exitOf(reqs <-chan *ssh.Request) (e exit) {
 				Lang       string
 			}
 			if ssh.Unmarshal(r.Payload, &m) == nil {
-				e.signal = strings.TrimSpace(m.Signal + " " + m.Error)
+				e.signal, e.words = m.Signal[:min(len(m.Signal), maxSignal)], m.Error
 			}
 		}
 		if r.WantReply {

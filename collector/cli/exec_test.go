@@ -41,6 +41,16 @@ func TestExec(t *testing.T) {
 			}{"KILL", false, "", ""}))
 			return -1
 		}, step: collector.StepOutput, kind: collector.ErrClosed},
+		"signal with words": {exec: func(tt *tty, _ string) int {
+			tt.puts("Building")
+			_, _ = tt.ch.SendRequest("exit-signal", false, ssh.Marshal(struct {
+				Signal string
+				Core   bool
+				Err    string
+				Lang   string
+			}{"ABRT" + strings.Repeat("x", 5000), true, "aborted for " + testPassword, ""}))
+			return -1
+		}, step: collector.StepOutput, kind: collector.ErrClosed, seen: "Building\\naborted for"},
 		"connection lost":  {exec: func(tt *tty, _ string) int { tt.puts(answer[:20]); _ = tt.conn.Close(); return -1 }, step: collector.StepOutput, kind: collector.ErrClosed, seen: "Building"},
 		"unknown command":  {exec: func(tt *tty, _ string) int { tt.puts("% Unknown command: show run\n"); return 0 }, step: collector.StepCommand, kind: collector.ErrCommandRejected, seen: "Unknown command"},
 		"denied on stderr": {exec: func(tt *tty, _ string) int { _, _ = tt.ch.Stderr().Write([]byte("% Authorization failed\n")); return 1 }, step: collector.StepCommand, kind: collector.ErrRightsMissing, seen: ""},
