@@ -219,6 +219,8 @@ func TestHalfAnAnswerIsAnError(t *testing.T) {
 		"closed after a line":        {raw(p, half+"0\r\n"), collector.StepOutput, collector.ErrClosed, "interface eth0"},
 		"closed before the answer":   {raw(p, "show run\r\n"), collector.StepOutput, collector.ErrClosed, "show run"},
 		"closed before the echo":     {raw(p, ""), collector.StepOutput, collector.ErrClosed, ""},
+		"closed behind a quotation":  {raw(p, crlf("show run\nhostname r1\n!\ninterface eth0\n!\nbanner motd ^C\n% Authorization failed\n")), collector.StepOutput, collector.ErrClosed, "Authorization failed"},
+		"refused and closed":         {raw(p, "show run\r\n% Authorization failed\r\nBye\r\n"), collector.StepOutput, collector.ErrRightsMissing, "Authorization failed"},
 		"connection reset":           {func(tt *tty) { raw(p, half)(tt); _ = tt.conn.Close() }, collector.StepOutput, collector.ErrClosed, "interface eth"},
 		"another device's prompt":    {func(tt *tty) { raw(p, half+"0\r\nr2# ")(tt); tt.freeze() }, collector.StepOutput, collector.ErrTimedOut, "r2#"},
 		"no echo where there is one": {func(tt *tty) { raw(p, "\r\n"+p)(tt); tt.freeze() }, collector.StepOutput, collector.ErrIncomplete, "r1#"},

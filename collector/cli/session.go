@@ -309,7 +309,11 @@ func (s *Session) waitError(ctx context.Context, end waitEnd, step collector.Ste
 		return s.c.fail(step, collector.ErrTooLarge, s.seen(),
 			tooLong(s.c.lim.MaxBytes), nil)
 	}
-	if e := s.refusal(step, lastLines(s.con.tail(4096))); e != nil {
+	last := lastLines(s.con.tail(4096))
+	if step == collector.StepOutput && len(last) < len(s.con.lines)+len(s.con.line) {
+		last = nil // of a longer text, where a banner may quote a refusal
+	}
+	if e := s.refusal(step, last); e != nil {
 		return e
 	}
 	return s.c.fail(step, collector.ErrClosed, s.seen(),
