@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"unique"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -39,15 +40,14 @@ var (
 // Key is the master key of one data directory: 32 random bytes. It prints as
 // ‹hidden›; File gives the text to keep. The zero Key is "no key".
 type Key struct {
-	raw [keySize]byte
-	set bool
+	raw unique.Handle[string] // a handle as in Value, for the same reason; of an array %s would print the bytes
 }
 
 // NewKey makes a new random key.
 func NewKey() Key {
-	k := Key{set: true}
-	_, _ = rand.Read(k.raw[:]) // crypto/rand.Read never fails; it ends the program instead
-	return k
+	raw := make([]byte, keySize)
+	_, _ = rand.Read(raw) // crypto/rand.Read never fails; it ends the program instead
+	return Key{unique.Make(string(raw))}
 }
 
 // ParseKey reads a key from the text of a key file: empty lines and lines that
@@ -72,9 +72,7 @@ func ParseKey(text []byte) (Key, error) {
 	if err != nil || len(raw) != keySize { // err would quote nothing useful, and perhaps the key
 		return Key{}, fmt.Errorf("%w: what follows %s is not %d bytes in base64; was it cut off when it was copied?", ErrNoKey, keyPrefix, keySize)
 	}
-	k := Key{set: true}
-	copy(k.raw[:], raw)
-	return k, nil
+	return Key{unique.Make(string(raw))}, nil
 }
 
 // File is the text of a key file, comment included. Whoever calls it answers
@@ -83,17 +81,25 @@ func (k Key) File() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Master key %s of a muster data directory. Keep a copy away from this machine:\n", k.ID())
 	fmt.Fprintf(&b, "# without it the stored secrets and raw configurations cannot be read again.\n")
-	fmt.Fprintf(&b, "%s%s\n", keyPrefix, base64.StdEncoding.EncodeToString(k.raw[:]))
+	fmt.Fprintf(&b, "%s%s\n", keyPrefix, base64.StdEncoding.EncodeToString(k.bytes()))
 	return b.Bytes()
 }
 
 // IsZero reports whether there is no key.
-func (k Key) IsZero() bool { return !k.set }
+func (k Key) IsZero() bool { return k == Key{} }
+
+// bytes are those of the key; of "no key", zeros.
+func (k Key) bytes() []byte {
+	if k.IsZero() {
+		return make([]byte, keySize)
+	}
+	return []byte(k.raw.Value())
+}
 
 // ID names the key without telling anything of it: 16 hexadecimal digits.
 func (k Key) ID() string { return hex.EncodeToString(k.id()) }
 
-func (k Key) id() []byte { return Digest(k.raw[:], []byte("muster key id"))[:keyIDSize] }
+func (k Key) id() []byte { return Digest(k.bytes(), []byte("muster key id"))[:keyIDSize] }
 
 // Seal encrypts plain with XChaCha20-Poly1305. ad is the identity of the record
 // that the result belongs to: Open fails for any other, so that sealed values
@@ -143,7 +149,7 @@ func SealedBy(sealed []byte) (string, error) {
 // sealing derives the key of Seal, so that the ID and other uses of the master
 // key can never weaken it (RFC 5869).
 func (k Key) sealing() []byte {
-	b, err := hkdf.Key(sha256.New, k.raw[:], nil, "muster seal v1", chacha20poly1305.KeySize)
+	b, err := hkdf.Key(sha256.New, k.bytes(), nil, "muster seal v1", chacha20poly1305.KeySize)
 	if err != nil {
 		panic("secret: " + err.Error()) // only for lengths over 255 hashes
 	}
@@ -154,7 +160,7 @@ func (k Key) sealing() []byte {
 // the same for the same master key and purpose, and nothing can be told from one
 // about the other.
 func (k Key) Derive(purpose string) []byte {
-	d, err := hkdf.Key(sha256.New, k.raw[:], nil, "muster "+purpose, sha256.Size)
+	d, err := hkdf.Key(sha256.New, k.bytes(), nil, "muster "+purpose, sha256.Size)
 	if err != nil {
 		panic("secret: " + err.Error()) // only for lengths that HKDF cannot give
 	}

@@ -103,10 +103,22 @@ func TestNeitherKeyNorValueIsEverPrinted(t *testing.T) {
 		V Value
 	}
 	h := holder{k, v}
+	// What carries a secret in a field that is not exported: fmt asks nobody how to
+	// print those.
+	type carrier struct {
+		h     holder
+		value Value
+		many  []Value
+		key   *holder
+	}
+	c := carrier{h, v, []Value{v}, &h}
 	var b bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&b, verb, h)
 		fmt.Fprintf(&b, verb, &h)
+		fmt.Fprintf(&b, verb, c)
+		fmt.Fprintf(&b, verb, &c)
+		fmt.Fprintf(&b, verb, []carrier{c})
 		fmt.Fprintf(&b, verb, k)
 		fmt.Fprintf(&b, verb, v)
 	}
@@ -116,13 +128,16 @@ func TestNeitherKeyNorValueIsEverPrinted(t *testing.T) {
 	}
 	b.Write(text)
 	for _, log := range []*slog.Logger{slog.New(slog.NewTextHandler(&b, nil)), slog.New(slog.NewJSONHandler(&b, nil))} {
-		log.Info("printed", "h", h, "k", k, "v", v, "kp", &k, "err", fmt.Errorf("with %v: %w", v, errors.New("x")))
+		log.Info("printed", "h", h, "c", c, "k", k, "v", v, "kp", &k, "err", fmt.Errorf("with %v: %w", v, errors.New("x")))
 	}
-	raw := fmt.Sprint(k.raw)
-	for _, leak := range []string{"hunter2", raw[1 : len(raw)-1], fmt.Sprintf("%x", k.raw), fmt.Sprintf("%X", "FAKE-hunter2"), fmt.Sprintf("%x", "FAKE-hunter2")} {
+	raw := fmt.Sprint(k.bytes())
+	for _, leak := range []string{"hunter2", raw[1 : len(raw)-1], fmt.Sprintf("%x", k.bytes()), fmt.Sprintf("%X", "FAKE-hunter2"), fmt.Sprintf("%x", "FAKE-hunter2")} {
 		if strings.Contains(b.String(), leak) {
 			t.Errorf("printed: %s", b.String())
 		}
+	}
+	if v != New("FAKE-hunter2") || v == New("FAKE-other") || New("") != (Value{}) {
+		t.Error("values are not the same where their texts are")
 	}
 }
 
