@@ -260,6 +260,8 @@ func next(d Device, m Reach, h heard, front string, downAfter time.Duration, at,
 			change.To, change.Since = StateDegraded, since
 		case h.tcp == silent && m.TCPWorked && !m.SNMPWorked && !m.ICMPWorked:
 			change.To, change.Since = StateDegraded, at // refused: there, but not for us
+		case h.tcp == notAsked && d.State == StateDegraded && m.TCPWorked && !m.SNMPWorked && !m.ICMPWorked:
+			// The last knock speaks for it, and that was refused.
 		case d.State == StateDegraded && !since.IsZero():
 			// Lost again before it was whole: it stays what it was.
 		default:

@@ -198,6 +198,28 @@ func TestSSHIsKnockedOnlyWhenAllElseFailsAndNotOften(t *testing.T) {
 	}
 }
 
+// The last knock speaks for a device until the next one: a port that refuses does so
+// in the rounds between, too.
+func TestAPortThatRefusesIsOneTimeOfBeingDegraded(t *testing.T) {
+	w := newWatch(t)
+	d := w.device("sw1", func(d *Device) { d.SSHCredential, d.State, d.StateSince = "noc", StateUp, noon.Add(-time.Hour) })
+	w.icmp, w.tcp = collector.ErrTimedOut, collector.ErrRefused
+	for m := range 12 {
+		w.round(m)
+	}
+	w.tcp = nil
+	for m := 12; m < 17; m++ {
+		w.round(m)
+	}
+	var states []State
+	for _, i := range w.m.intervals[d.ID] {
+		states = append(states, i.State)
+	}
+	if diff := cmp.Diff([]State{StateDegraded, StateUp}, states); diff != "" || w.m.count(EventState) != 2 {
+		t.Errorf("intervals (-want +got):\n%s and %d events, want 2", diff, w.m.count(EventState))
+	}
+}
+
 // What this machine itself cannot reach is not down: nobody knows. Where what it
 // lacks is a device of the inventory, that one is in front.
 func TestWhatThisMachineHasNoWayToIsNotDown(t *testing.T) {
