@@ -32,15 +32,18 @@ type gate struct {
 	mu       sync.Mutex // guards all below
 	proved   bool
 	stopped  bool
-	doubtful bool // it was stopped in an earlier run: one rejection stops it again
-	changed  bool // its secret is another one since: it gets two devices like a new one
-	released bool // it was doubtful, and a login has been accepted that is not stored yet
-	testing  *int // the login that is out, alone; nil: none, or it is silent
+	doubtful bool   // it was stopped in an earlier run: one rejection stops it again
+	changed  bool   // its secret is another one since: it gets two devices like a new one
+	released bool   // it was doubtful, and a login has been accepted that is not stored yet
+	testing  *trial // the login that all others wait for; nil: none, or it is silent
 	rejected []int64
 	streak   int           // rejections in a row by devices that it never worked at
 	refused  int           // number of the newest login whose rejection counts: older ones prove nothing
 	wake     chan struct{} // closed and replaced when any of the above changes
 }
+
+// trial is a login that goes out alone.
+type trial struct{ out bool } // its password has left, or is next; guarded by gate.mu
 
 // asks reports whether a login would have to go alone, or wait for one that does.
 func (g *gate) asks() bool {
@@ -49,10 +52,15 @@ func (g *gate) asks() bool {
 	return !g.proved && !g.stopped
 }
 
-func (g *gate) isStopped() bool {
+// lets reports whether a password may go out now. What enter said may be over: a
+// device that takes long to show its key is waited for no longer than silentTester.
+func (g *gate) lets(alone *trial) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.stopped
+	if alone != nil && g.testing == alone {
+		alone.out = true
+	}
+	return !g.stopped && (g.proved || alone != nil && g.testing == alone)
 }
 
 // silentTester is how long all others wait for one login. After that the next
@@ -61,7 +69,18 @@ const silentTester = 3 * time.Second
 
 // enter waits until a login may go out. alone marks the one that all others wait
 // for, nil: not this one. It fails with ErrCredentialStopped, or with ctx.
-func (g *gate) enter(ctx context.Context) (alone *int, err error) {
+func (g *gate) enter(ctx context.Context) (alone *trial, err error) {
+	return g.wait(ctx, &trial{}, func() bool { return g.testing == nil })
+}
+
+// again is enter for a login whose password is next. It takes the place of one that
+// is still being connected to: that may take long, and there may be hundreds.
+func (g *gate) again(ctx context.Context) (alone *trial, err error) {
+	return g.wait(ctx, &trial{out: true}, func() bool { return g.testing == nil || !g.testing.out })
+}
+
+// wait waits until a login may go out, alone as t where it is free to.
+func (g *gate) wait(ctx context.Context, t *trial, free func() bool) (alone *trial, err error) {
 	for {
 		g.mu.Lock()
 		switch {
@@ -71,12 +90,11 @@ func (g *gate) enter(ctx context.Context) (alone *int, err error) {
 		case g.proved:
 			g.mu.Unlock()
 			return nil, nil
-		case g.testing == nil:
-			alone = new(int)
-			g.testing = alone
+		case free():
+			g.testing = t
 			g.mu.Unlock()
-			time.AfterFunc(silentTester, func() { g.leave(alone) })
-			return alone, nil
+			time.AfterFunc(silentTester, func() { g.leave(t) })
+			return t, nil
 		}
 		wake := g.wake
 		g.mu.Unlock()
@@ -166,7 +184,7 @@ func (g *gate) judge(s said) (stop, release bool) {
 }
 
 // leave lets the next ones go, after what the login said was stored.
-func (g *gate) leave(alone *int) {
+func (g *gate) leave(alone *trial) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if alone != nil && g.testing == alone {

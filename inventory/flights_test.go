@@ -295,3 +295,62 @@ func TestASecondDoubtHoldsBackAsTheFirstDoes(t *testing.T) {
 		}
 	})
 }
+
+// Devices that take long to show their key are connected to one after the other. The
+// one login that all wait for is alone when its password goes out, and none goes out
+// after the credential was stopped.
+func TestSlowKeyExchangesDoNotSendAStoppedCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.credential("noc", "wrong")
+		b.accepts = func(string, collector.Credential) bool { return false }
+		b.a.open = func(ctx context.Context, tg collector.Target, d cli.Dialogue, o cli.Options) (opened, error) {
+			time.Sleep(18 * time.Second)
+			return b.open(ctx, tg, d, o)
+		}
+		run := b.a.Begin()
+		var group sync.WaitGroup
+		for i := range 40 {
+			d := b.device(fmt.Sprint("d", i), nil)
+			group.Go(func() { _ = b.try(run, d) })
+		}
+		group.Wait()
+		if n := len(b.rejected); n != 2 {
+			t.Errorf("%d devices rejected the password, want 2", n)
+		}
+		if n := b.m.count(EventCredentialStopped); n != 1 {
+			t.Errorf("%d events credential-stopped, want 1", n)
+		}
+	})
+}
+
+// Nor does it wait for those that are only being connected to: a run over many slow
+// devices would else give each of them its turn before the first password goes out.
+func TestSlowKeyExchangesKeepNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.credential("noc", "right")
+		b.a.open = func(ctx context.Context, tg collector.Target, d cli.Dialogue, o cli.Options) (opened, error) {
+			time.Sleep(5 * time.Second)
+			s, err := b.open(ctx, tg, d, o)
+			if err == nil {
+				o.Progress(collector.StepPrompt, "")
+			}
+			return s, err
+		}
+		run, begun := b.a.Begin(), time.Now()
+		var group sync.WaitGroup
+		for i := range 200 {
+			d := b.device(fmt.Sprint("d", i), nil)
+			group.Go(func() {
+				if err := b.try(run, d); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if took := time.Since(begun); took > 15*time.Second {
+			t.Errorf("200 devices that show their key after 5 s took %s", took)
+		}
+	})
+}

@@ -143,12 +143,13 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 
 	l.mayLogIn = func(ctx context.Context) (err error) {
 		for {
-			if l.out, err = l.a.flights.start(ctx, c.Name); err != nil || alone != nil || !g.asks() && !g.isStopped() {
+			if l.out, err = l.a.flights.start(ctx, c.Name); err != nil || g.lets(alone) {
 				return err
 			}
-			// It has come into doubt since this one was called.
+			// It has come into doubt since this one was called, or the others have
+			// waited long enough for this one.
 			l.out.end(false)
-			if alone, err = g.enter(ctx); err != nil {
+			if alone, err = g.again(ctx); err != nil {
 				return err
 			}
 		}
