@@ -29,17 +29,19 @@ const (
 // own gone wrong does not cost the whole night, and a changed password touches
 // two devices.
 type gate struct {
-	mu       sync.Mutex // guards all below
-	proved   bool
-	stopped  bool
-	doubtful bool   // it was stopped in an earlier run: one rejection stops it again
-	changed  bool   // its secret is another one since: it gets two devices like a new one
-	released bool   // it was doubtful, and a login has been accepted that is not stored yet
-	testing  *trial // the login that all others wait for; nil: none, or it is silent
-	rejected []int64
-	streak   int           // rejections in a row by devices that it never worked at
-	refused  int           // number of the newest login whose rejection counts: older ones prove nothing
-	wake     chan struct{} // closed and replaced when any of the above changes
+	mu        sync.Mutex // guards all below
+	proved    bool
+	stopped   bool
+	doubtful  bool   // it was stopped in an earlier run: one rejection stops it again
+	changed   bool   // its secret is another one since: it gets two devices like a new one
+	released  bool   // it was doubtful, and a login has been accepted that is not stored yet
+	testing   *trial // the login that all others wait for; nil: none, or it is silent
+	rejected  []int64
+	heard     []int64       // devices that were ever among rejected
+	stoppedAt time.Time     // the stop, of an earlier run or another, that is known here
+	streak    int           // rejections in a row by devices that it never worked at
+	refused   int           // number of the newest login whose rejection counts: older ones prove nothing
+	wake      chan struct{} // closed and replaced when any of the above changes
 }
 
 // trial is a login that goes out alone.
@@ -175,7 +177,7 @@ func (g *gate) judge(s said) (stop, release bool) {
 		g.proved = false
 		g.refused = max(g.refused, s.number)
 		if !slices.Contains(g.rejected, s.device) {
-			g.rejected = append(g.rejected, s.device)
+			g.rejected, g.heard = append(g.rejected, s.device), append(g.heard, s.device)
 		}
 		stop = g.doubtful && !g.changed || len(g.rejected) >= 2
 		g.stopped = stop

@@ -28,6 +28,7 @@ type login struct {
 	in       func() // is called when the device has let the login in that is under way
 	more     bool   // there is another credential to try
 	again    bool   // a secret was changed under way, and both were rejected
+	doubted  bool   // a device had rejected the credential when this login went out, and none had accepted it since
 
 	way        *passage // through the jump host; nil: directly
 	isJump     bool     // it is the login of a jump host
@@ -143,7 +144,10 @@ func (l *login) one(ctx context.Context, c candidate) (*Session, error) {
 
 	l.mayLogIn = func(ctx context.Context) (err error) {
 		for {
-			if l.out, err = l.a.flights.start(ctx, c.Name); err != nil || g.lets(alone) {
+			if l.out, err = l.a.flights.start(ctx, c.Name); err != nil {
+				return err
+			}
+			if err = l.weigh(ctx, g, c); err != nil || g.lets(alone) {
 				return err
 			}
 			// It has come into doubt since this one was called, or the others have
@@ -350,6 +354,7 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 		v, method = accepted, methodAt(failed) // the account works; the shell does not
 	}
 	stop, release := g.judge(said{v, dev.ID, l.out.order(), dev.SSHCredential == c.Name, l.more, in, alone})
+	doubt := v == rejected && g.doubts(dev.ID)
 	l.out.end(false)
 	// What the device saw is kept even where the run is being stopped.
 	store := context.WithoutCancel(ctx)
@@ -371,6 +376,10 @@ func (l *login) conclude(ctx context.Context, g *gate, c candidate, s opened, re
 			return l.stop(tx, c, g)
 		case release:
 			return l.release(tx, c)
+		case doubt:
+			return l.doubt(tx, c)
+		case v == accepted && l.doubted:
+			return l.believe(tx, c)
 		}
 		return nil
 	})
@@ -444,8 +453,8 @@ func (l *login) stop(tx Tx, c candidate, g *gate) error {
 	at := l.a.o.Now()
 	g.mu.Lock()
 	by := slices.Clone(g.rejected)
+	was := !before.StoppedAt.IsZero() && before.Digest == c.digest && !g.changed
 	g.mu.Unlock()
-	was := !before.StoppedAt.IsZero() && before.Digest == c.digest
 	if was {
 		at = before.StoppedAt
 		by = append(slices.Clone(before.RejectedBy), by...)
@@ -500,7 +509,7 @@ func (r *Run) gate(ctx context.Context, c candidate) (*gate, error) {
 	if g, ok := r.gates[c.Name]; ok {
 		return g, nil
 	}
-	g = &gate{wake: make(chan struct{}), doubtful: !st.StoppedAt.IsZero()}
+	g = &gate{wake: make(chan struct{}), doubtful: !st.StoppedAt.IsZero(), stoppedAt: st.StoppedAt}
 	if st.Digest != c.digest {
 		// Another secret: it works or not like a new one, and when it works the
 		// alert about the old one has to end.
