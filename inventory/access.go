@@ -305,8 +305,20 @@ func readStanding(tx Reader, id int64, now time.Time) (st standing, err error) {
 	if st.keys, err = tx.Keys(id); err != nil {
 		return st, err
 	}
-	st.attempts, err = tx.Attempts(id, now.Add(-attemptsBack))
-	return st, err
+	if st.attempts, err = tx.Attempts(id, now.Add(-attemptsBack)); err != nil {
+		return st, err
+	}
+	// Times that are yet to come are of a clock that was ahead. A new count would begin
+	// only then; and of a login, when a person began one is what says that it is over.
+	if st.dev.CountFrom.After(now) {
+		st.dev.CountFrom = time.Time{}
+	}
+	for i := range st.attempts {
+		if a := &st.attempts[i]; a.At.After(now) && a.Forgiven {
+			a.Rejected = 0
+		}
+	}
+	return st, nil
 }
 
 // may lists the credentials that may be tried at a device now. def is nil for a

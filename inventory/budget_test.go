@@ -259,3 +259,45 @@ func TestSecretThatTheFirstLoginFoundChangedIsUsedByThoseThatWaited(t *testing.T
 		t.Errorf("rejected %v, want the first login alone", b.rejected)
 	}
 }
+
+// A clock that was ahead when a person started a new count, or when a device rejected
+// a login, neither ends the counting nor makes the next new count worth nothing.
+func TestAClockThatWasAheadKeepsTheBudget(t *testing.T) {
+	for _, what := range []string{"device retry", "the rejections"} {
+		t.Run(what, func(t *testing.T) {
+			b := newBench(t)
+			b.credential("noc", "wrong")
+			b.credential("ops", "wrong")
+			b.accepts = func(string, collector.Credential) bool { return false }
+			d := b.device("d", nil)
+			devices := NewDevices(b.a.o, b.a)
+			b.now = noon.AddDate(1, 0, 0)
+			if what == "the rejections" {
+				_ = b.kind(b.a.Begin(), d)
+			} else if _, err := devices.Retry(t.Context(), "d", "ops"); err != nil {
+				t.Fatal(err)
+			}
+			b.now = noon
+			for range 5 {
+				b.now = b.now.Add(time.Hour)
+				_ = b.kind(b.a.Begin(), d)
+			}
+			if n := b.rejected["d"]; n != 2 {
+				t.Errorf("the device rejected %d logins, want 2", n)
+			}
+			if got := b.kind(b.a.Begin(), d); got != collector.ErrNeedsCredential || !strings.Contains(b.stored(d).MissingReason, "rejected credential noc and ops") {
+				t.Errorf("kind %q: %s", got, b.stored(d).MissingReason)
+			}
+			if _, err := devices.Retry(t.Context(), "d", "ops"); err != nil {
+				t.Fatal(err)
+			}
+			b.accepts = func(string, collector.Credential) bool { return true }
+			if err := b.try(b.a.Begin(), d); err != nil {
+				t.Errorf("after device retry: %v", err)
+			}
+			if n := b.m.count(EventLoginAccepted); n != 1 {
+				t.Errorf("%d events login-accepted, want 1", n)
+			}
+		})
+	}
+}

@@ -104,6 +104,9 @@ func (d *Devices) apply(tx Tx, dev *Device, c Change, n Network, addr netip.Addr
 	}
 	if c.Credential != nil {
 		dev.Credential, dev.CountFrom = *c.Credential, d.o.Now()
+		if err := tx.Forgive(dev.ID, ""); err != nil {
+			return "", err
+		}
 		note("credential", "%s", *c.Credential)
 	}
 	if c.Site != nil {
