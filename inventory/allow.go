@@ -53,19 +53,20 @@ func (d *Devices) Allow(ctx context.Context, f Filter, o AllowOptions, by string
 		return nil, err
 	}
 	n := d.o.Network().remember(newCredentials())
+	run := d.access.Begin() // one for all: they may stand behind one jump host
 	out := make([]Allowed, len(chosen))
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(looksAtOnce)
 	for i, dev := range chosen {
 		group.Go(func() (err error) {
-			out[i], err = d.allow(gctx, n, dev, o, by)
+			out[i], err = d.allow(gctx, run, n, dev, o, by)
 			return err
 		})
 	}
 	return out, group.Wait()
 }
 
-func (d *Devices) allow(ctx context.Context, n Network, dev Device, o AllowOptions, by string) (Allowed, error) {
+func (d *Devices) allow(ctx context.Context, run *Run, n Network, dev Device, o AllowOptions, by string) (Allowed, error) {
 	a := Allowed{Device: dev.Name, Address: dev.Address, Outcome: AllowWould}
 	fail := func(err error) (Allowed, error) {
 		if ctx.Err() != nil {
@@ -86,7 +87,7 @@ func (d *Devices) allow(ctx context.Context, n Network, dev Device, o AllowOptio
 		a.Outcome, a.Message = AllowLeft, "passwords may go there already"
 		return a, nil
 	}
-	key, err := d.access.look(ctx, n, st.dev)
+	key, err := run.shownKey(ctx, n, st.dev)
 	if err != nil {
 		return fail(err)
 	}
@@ -146,9 +147,10 @@ func (d *Devices) openTo(ctx context.Context, n Network, id int64) (st standing,
 	return st, true, nil
 }
 
-// look goes as far as the host key that a device shows, and no further: a strict
+// shownKey goes as far as the host key that a device shows, and no further: a strict
 // session without a pinned key ends before anything secret is sent.
-func (a *Access) look(ctx context.Context, n Network, dev Device) (collector.HostKey, error) {
+func (r *Run) shownKey(ctx context.Context, n Network, dev Device) (collector.HostKey, error) {
+	a := r.access
 	t := n.SSHTarget(dev, collector.Credential{}, nil)
 	if t.Telnet {
 		return collector.HostKey{}, &collector.Error{Step: collector.StepHostKey, Kind: collector.ErrNeedsDecision,
@@ -159,7 +161,7 @@ func (a *Access) look(ctx context.Context, n Network, dev Device) (collector.Hos
 		return collector.HostKey{}, err
 	}
 	defer free()
-	way, err := a.Begin().through(ctx, dev)
+	way, err := r.through(ctx, dev)
 	if err != nil {
 		return collector.HostKey{}, err
 	}

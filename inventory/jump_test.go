@@ -3,10 +3,12 @@ package inventory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,5 +215,34 @@ func TestJumpHostsThatCannotBeAreNamed(t *testing.T) {
 	}
 	if len(b.logins) != 0 {
 		t.Errorf("logins: %v", b.logins)
+	}
+}
+
+// Whoever says yes to all devices behind a jump host that is down waits for it once.
+func TestAJumpHostThatIsDownIsAskedOnceForAllThatAreAllowed(t *testing.T) {
+	b := newBench(t)
+	b.credential("ops", "right")
+	b.behind(JumpHost{Host: "bastion"})
+	b.fails["bastion"] = collector.ErrTimedOut
+	b.device("bastion", nil)
+	tries := atomic.Int32{}
+	b.a.reach = func(ctx context.Context, t collector.Target) error {
+		tries.Add(1)
+		return b.reach(ctx, t)
+	}
+	for i := range 20 {
+		b.device(fmt.Sprint("web", i), func(d *Device) { d.Identified, d.Tags = false, []string{"web"} })
+	}
+	got, err := NewDevices(b.a.o, b.a).Allow(t.Context(), mustFilter(t, "tag:web"), AllowOptions{}, "ops")
+	if err != nil || len(got) != 20 {
+		t.Fatalf("%d devices: %v", len(got), err)
+	}
+	for _, a := range got {
+		if a.Outcome != AllowFailed || !strings.Contains(a.Message, "Jump host bastion is not usable") {
+			t.Errorf("%+v", a)
+		}
+	}
+	if n := tries.Load(); n != 1 {
+		t.Errorf("the jump host was connected to %d times, want once", n)
 	}
 }

@@ -92,7 +92,7 @@ func TestNoLookByTelnet(t *testing.T) {
 		return opened{}, nil
 	}
 	n := Network{ScopeOf: func(netip.Addr) (Scope, bool) { return Scope{Name: "old", TelnetPort: 23}, true }}
-	_, err := a.look(t.Context(), n, Device{Name: "relic", Address: at1})
+	_, err := a.Begin().shownKey(t.Context(), n, Device{Name: "relic", Address: at1})
 	if collector.KindOf(err) != collector.ErrNeedsDecision || !strings.Contains(err.Error(), "scope old says telnet") {
 		t.Errorf("error %v", err)
 	}
