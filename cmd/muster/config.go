@@ -115,7 +115,7 @@ func (c *configDiffCmd) Run(s *session) error {
 }
 
 type configGrepCmd struct {
-	Pattern string   `arg:"" help:"Go regular expression (RE2), matched on each line."`
+	Pattern string   `arg:"" any:"" help:"Go regular expression (RE2), matched on each line."`
 	Filter  []string `arg:"" optional:"" help:"Device names or filter words."`
 	Output  string   `short:"o" enum:"text,ndjson" default:"text" help:"text or ndjson."`
 }
@@ -236,7 +236,7 @@ func (c configDecisions) run(s *session, verb, group, capture string) error {
 
 type configApproveCmd struct {
 	configDecisions
-	Group string `help:"All devices with this change; muster drift shows the groups." placeholder:"G"`
+	Group string `filled:"" help:"All devices with this change; muster drift shows the groups." placeholder:"G"`
 }
 
 func (c *configApproveCmd) Run(s *session) error { return c.run(s, "approve", c.Group, "") }
@@ -249,7 +249,7 @@ type configAcceptCmd struct {
 // heldFlag keeps a decision from hitting a capture that came after the one that
 // somebody looked at.
 type heldFlag struct {
-	Capture string `help:"Only if it is this one; muster config show NAME --quarantined names it." placeholder:"ID"`
+	Capture string `filled:"" help:"Only if it is this one; muster config show NAME --quarantined names it." placeholder:"ID"`
 }
 
 func (c *configAcceptCmd) Run(s *session) error { return c.run(s, "accept", "", c.Capture) }

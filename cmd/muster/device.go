@@ -245,7 +245,7 @@ func (c *deviceSetCmd) Run(s *session) error {
 
 type deviceAcceptCmd struct {
 	Filter     []string `arg:"" optional:"" help:"Device names or filter words."`
-	KnownHosts string   `help:"Pin the keys of this OpenSSH known_hosts file instead." placeholder:"FILE"`
+	KnownHosts string   `filled:"" help:"Pin the keys of this OpenSSH known_hosts file instead." placeholder:"FILE"`
 }
 
 func (c *deviceAcceptCmd) Run(s *session) error {

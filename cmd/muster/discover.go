@@ -12,7 +12,7 @@ import (
 type discoverCmd struct {
 	Scope   []string `arg:"" optional:"" help:"Scopes to sweep; none: all."`
 	DryRun  bool     `help:"Show what would be found; store nothing, open no SSH session."`
-	Explain string   `help:"Say step by step what muster would do at an address or a device, why, and what would change that; ask its SNMP agent, store nothing, open no SSH session." placeholder:"ADDRESS"`
+	Explain string   `filled:"" help:"Say step by step what muster would do at an address or a device, why, and what would change that; ask its SNMP agent, store nothing, open no SSH session." placeholder:"ADDRESS"`
 	streaming
 }
 

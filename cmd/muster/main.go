@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -154,6 +155,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 		fmt.Fprintln(stderr, "muster: "+err.Error()+" (muster --help lists the verbs)")
 		return exitUsage
 	}
+	if what := empty(k); what != "" {
+		fmt.Fprintln(stderr, "muster: "+what+" is empty: is a variable of the shell not set? Nothing was done")
+		return exitUsage
+	}
 	// "muster … | head" must not end us between two writes: the error of the write
 	// does, once all is closed.
 	signal.Ignore(syscall.SIGPIPE)
@@ -172,6 +177,32 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	}()
 	s := &session{globals: cmd.globals, args: args, ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
 	return s.ended(k.Run(s))
+}
+
+// empty names an argument, or a flag with the tag "filled", that is there and
+// empty, as "$NAME" is where nobody has set it. As a word of a filter it would
+// choose all devices, and a flag that makes the verb do less would not count.
+func empty(k *kong.Context) string {
+	for _, p := range k.Path {
+		var v *kong.Value
+		name := ""
+		switch {
+		case p.Positional != nil && !p.Positional.Tag.Has("any"):
+			v, name = p.Positional, "<"+p.Positional.Name+">"
+		case p.Flag != nil && p.Flag.Tag.Has("filled"):
+			v, name = p.Flag.Value, "--"+p.Flag.Name
+		default:
+			continue
+		}
+		words, ok := v.Target.Interface().([]string)
+		if !ok {
+			words = []string{fmt.Sprint(v.Target.Interface())}
+		}
+		if slices.ContainsFunc(words, func(w string) bool { return strings.TrimSpace(w) == "" }) {
+			return name
+		}
+	}
+	return ""
 }
 
 // ended says what went wrong, in one sentence, and gives the exit code.

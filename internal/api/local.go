@@ -339,7 +339,7 @@ func (s *Server) decide(ctx context.Context, name, verb string, m Meant) (Decide
 // somebody saw, and one that comes in between is not approved with it. What failed
 // is in the note of its device.
 func (s *Server) decideMany(ctx context.Context, verb, filter, group string) ([]Decided, error) {
-	if filter == "" && group == "" {
+	if strings.TrimSpace(filter) == "" && group == "" {
 		return nil, &Error{Message: "name devices, filter words or a group; muster drift shows the groups", Exit: 2}
 	}
 	waits := map[string]bool{}    // by name
