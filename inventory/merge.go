@@ -174,7 +174,9 @@ func uniqueName(tx Tx, base string, id int64) (string, error) {
 }
 
 // cleanName makes a name of what a device calls itself: one word that is safe in
-// a path and on a terminal, at most 100 characters.
+// a path and on a terminal, at most 100 characters. What reads as words of a filter
+// is none ("is:managed", pasted from an alert, would accept what all devices hold),
+// and an address is the name of whoever lives there.
 func cleanName(sysName string) string {
 	var b strings.Builder
 	for _, r := range strings.TrimSpace(strings.ToValidUTF8(sysName, "?")) {
@@ -187,7 +189,14 @@ func cleanName(sysName string) string {
 			break
 		}
 	}
-	return strings.Trim(b.String(), "-.")
+	name := strings.Trim(b.String(), "-.")
+	if isAddr(name) {
+		return ""
+	}
+	if field, rest, ok := strings.Cut(name, ":"); ok && IsField(field) {
+		name = strings.Trim(field+"-"+rest, "-.")
+	}
+	return name
 }
 
 // manageAt is the rule for the management address: what a person configured;

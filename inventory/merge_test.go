@@ -38,3 +38,25 @@ func TestNameIsUniqueAmongManyAtFewQuestions(t *testing.T) {
 		}
 	}
 }
+
+// What a device calls itself is pasted into commands: see muster config accept.
+func TestNameIsNeitherFilterNorAnotherDevicesAddress(t *testing.T) {
+	m := newMemory()
+	m.poll(t, noon, polled{addr: "192.0.2.1", name: "core", serials: []string{"A1"}})
+	m.poll(t, noon, polled{addr: "192.0.2.2", name: "192.0.2.1", serials: []string{"B2"}})
+	m.poll(t, noon, polled{addr: "192.0.2.3", name: "is:managed", serials: []string{"C3"}})
+	m.poll(t, noon, polled{addr: "192.0.2.4", name: "State:", serials: []string{"D4"}})
+	m.poll(t, noon, polled{addr: "192.0.2.5", name: "rack:7", serials: []string{"E5"}})
+	all, err := m.Devices(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{
+		"192.0.2.1": "core", "192.0.2.2": "192.0.2.2", "192.0.2.3": "is-managed", "192.0.2.4": "State", "192.0.2.5": "rack:7",
+	} {
+		dev, err := among(all, memoryTx{m}, key)
+		if err != nil || dev.Name != want {
+			t.Errorf("%s is %q (%v), want %q", key, dev.Name, err, want)
+		}
+	}
+}

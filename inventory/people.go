@@ -67,7 +67,7 @@ func (d *Devices) apply(tx Tx, dev *Device, c Change, n Network, addr netip.Addr
 	if c.Name != nil {
 		name := cleanName(*c.Name)
 		if name != *c.Name || name == "" {
-			return "", fmt.Errorf("%q is no name for a device. Use letters, digits and - _ . : @ +", *c.Name)
+			return "", fmt.Errorf("%q is no name for a device. Use letters, digits and - _ . : @ +, no address and no field of a filter (site:…)", *c.Name)
 		}
 		if taken, err := tx.NameTaken(name, dev.ID); err != nil || taken {
 			return "", firstError(err, fmt.Errorf("the name %s is taken", name))
