@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -166,9 +167,14 @@ func (c *deviceAddCmd) Run(s *session) error {
 			return &api.Error{Message: "--name is for one device; with - write the name behind each address", Exit: exitUsage}
 		}
 		failed := 0
-		in := bufio.NewScanner(s.stdin)
-		for n := 1; in.Scan(); n++ {
-			f := strings.Fields(strings.SplitN(in.Text(), "#", 2)[0])
+		in := bufio.NewReader(s.stdin)
+		ended := false
+		for n := 1; !ended; n++ {
+			line, err := s.answer(func() (string, error) { return in.ReadString('\n') })
+			if ended = errors.Is(err, io.EOF); err != nil && !ended {
+				return err
+			}
+			f := strings.Fields(strings.SplitN(line, "#", 2)[0])
 			if len(f) == 0 {
 				continue
 			}
@@ -187,9 +193,6 @@ func (c *deviceAddCmd) Run(s *session) error {
 				failed++
 				fmt.Fprintf(s.stderr, "muster: line %d: %s\n", n, refused.Message)
 			}
-		}
-		if err := in.Err(); err != nil {
-			return err
 		}
 		if failed > 0 {
 			return exitCode(exitFailed)

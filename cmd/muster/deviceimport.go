@@ -86,14 +86,17 @@ func (c *deviceImportCmd) read(s *session) ([]byte, error) {
 		defer f.Close()
 		from = f
 	}
-	b, err := io.ReadAll(io.LimitReader(from, api.ImportLimit+1))
+	b, err := s.answer(func() (string, error) {
+		b, err := io.ReadAll(io.LimitReader(from, api.ImportLimit+1))
+		return string(b), err
+	})
 	switch {
 	case err != nil:
 		return nil, err
 	case len(b) > api.ImportLimit:
 		return nil, &api.Error{Message: fmt.Sprintf("%s is larger than %d MB, which no list of devices is; split it", c.File, api.ImportLimit>>20), Exit: exitUsage}
 	}
-	return b, nil
+	return []byte(b), nil
 }
 
 // asks reports whether there is somebody to ask.
