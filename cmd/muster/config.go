@@ -208,7 +208,7 @@ type configDecisions struct {
 }
 
 func (c configDecisions) run(s *session, verb, group, capture string) error {
-	if len(c.Filter) == 1 && group == "" && !strings.ContainsAny(c.Filter[0], ":*") {
+	if len(c.Filter) == 1 && group == "" && (capture != "" || !strings.ContainsAny(c.Filter[0], ":*")) {
 		return configDecision{Name: c.Filter[0]}.run(s, verb, api.Meant{Capture: capture})
 	}
 	if capture != "" {

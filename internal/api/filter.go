@@ -8,12 +8,26 @@ import (
 	"muster/inventory"
 )
 
-// filter reads the words of a filter as a person means them: a word that names
+func (s *Server) filter(ctx context.Context, words ...string) (inventory.Filter, error) {
+	return Filter(ctx, s.devices, words...)
+}
+
+// Filter reads the words of a filter as a person means them: a word that names
 // one device must name one that there is, if by its serial or another of its
 // addresses, and a value must be one that devices can have. A mistyped name that
 // chose nothing would make every verb say that all is well.
-func (s *Server) filter(ctx context.Context, words ...string) (inventory.Filter, error) {
+func Filter(ctx context.Context, devices interface {
+	Show(ctx context.Context, key string) (inventory.Device, error)
+}, words ...string) (inventory.Filter, error) {
 	words = strings.Fields(strings.Join(words, " "))
+	for i, word := range words {
+		// A name may have a colon, as a hardware address has.
+		if single(word) && strings.Contains(word, ":") {
+			if d, err := devices.Show(ctx, word); err == nil {
+				words[i] = "name:" + d.Name
+			}
+		}
+	}
 	f, err := inventory.ParseFilter(words...)
 	if err == nil {
 		err = f.Check()
@@ -25,13 +39,11 @@ func (s *Server) filter(ctx context.Context, words ...string) (inventory.Filter,
 		if !single(word) {
 			continue
 		}
-		d, err := s.devices.Show(ctx, word)
+		d, err := devices.Show(ctx, word)
 		if err != nil {
 			return f, err
 		}
-		if !strings.ContainsAny(d.Name, wildcards+":") {
-			words[i] = d.Name
-		}
+		words[i] = "name:" + d.Name
 	}
 	return inventory.ParseFilter(words...)
 }

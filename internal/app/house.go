@@ -258,7 +258,8 @@ func (d desk) there(platformName, credential string) error {
 type selector struct{ devices *inventory.Devices }
 
 // Select lists the managed devices that a request means. What a person names is
-// taken though it is not managed; a word that fits nothing is an error.
+// taken though it is not managed. The words are a filter as everywhere: site and
+// platform both hold. One that fits nothing is an error.
 func (s selector) Select(ctx context.Context, req schedule.Request) ([]inventory.Device, error) {
 	if len(req.Devices) == 0 {
 		all, err := s.devices.List(ctx, inventory.Filter{})
@@ -273,32 +274,19 @@ func (s selector) Select(ctx context.Context, req schedule.Request) ([]inventory
 		}
 		return managed, nil
 	}
-	seen := map[int64]bool{}
-	var out []inventory.Device
-	for _, word := range req.Devices {
-		f, err := inventory.ParseFilter(word)
-		if err != nil {
-			return nil, err
-		}
-		fits, err := s.devices.List(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		if len(fits) == 0 {
-			d, err := s.devices.Show(ctx, word) // a serial, or the error that says the nearest name
-			if err != nil {
-				return nil, err
-			}
-			fits = []inventory.Device{d}
-		}
-		for _, d := range fits {
-			if !seen[d.ID] && !d.Retired {
-				seen[d.ID] = true
-				out = append(out, d)
-			}
-		}
+	f, err := api.Filter(ctx, s.devices, req.Devices...)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	fits, err := s.devices.List(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	fits = slices.DeleteFunc(slices.Clone(fits), func(d inventory.Device) bool { return d.Retired })
+	if len(fits) == 0 {
+		return nil, fmt.Errorf("no device fits %s", collector.Escape(strings.Join(req.Devices, " ")))
+	}
+	return fits, nil
 }
 
 // Device reads one device as it is now.
