@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -175,8 +177,32 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 			fmt.Fprintln(stderr, "muster: stopping; sessions at work get some seconds to end as they should, a second Ctrl-C ends all at once")
 		}
 	}()
-	s := &session{globals: cmd.globals, args: args, ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
-	return s.ended(k.Run(s))
+	results := &noted{w: stdout}
+	s := &session{globals: cmd.globals, args: args, ctx: ctx, stdin: stdin, stdout: results, stderr: stderr}
+	err = k.Run(s)
+	var found exitCode
+	if results.err != nil && !errors.Is(results.err, syscall.EPIPE) && (err == nil || errors.As(err, &found)) {
+		err = results.err
+	}
+	return s.ended(err)
+}
+
+// noted is standard output that remembers what could not be written: half of a
+// list in a file on a full disk must not pass for all of it.
+type noted struct {
+	w   io.Writer
+	mu  sync.Mutex // guards err
+	err error
+}
+
+func (n *noted) Write(p []byte) (int, error) {
+	done, err := n.w.Write(p)
+	if err != nil {
+		n.mu.Lock()
+		n.err = cmp.Or(n.err, err)
+		n.mu.Unlock()
+	}
+	return done, err
 }
 
 // empty names an argument, or a flag with the tag "filled", that is there and
