@@ -265,7 +265,7 @@ func (s *Server) reading(mux *router) {
 	})
 	mux.HandleFunc("GET /v1/drift", answer(func(r *http.Request) (any, error) { return s.Drift(r.Context(), r.FormValue("q")) }))
 	mux.HandleFunc("GET /v1/alerts", answer(func(r *http.Request) (any, error) { return s.Alerts(r.Context(), r.FormValue("all") == "true") }))
-	mux.HandleFunc("GET /v1/runs", answer(func(r *http.Request) (any, error) { return s.Runs(r.Context(), count(r, "limit")) }))
+	mux.HandleFunc("GET /v1/runs", answer(func(r *http.Request) (any, error) { return s.Runs(r.Context(), max(0, count(r, "limit"))) }))
 	mux.HandleFunc("GET /v1/runs/{id}", answer(func(r *http.Request) (any, error) {
 		id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 		if err != nil {

@@ -70,10 +70,16 @@ func which(r *http.Request) backup.Which {
 	return backup.Which{Version: count(r, "version"), Part: r.FormValue("part"), Quarantined: r.FormValue("quarantined") == "true", Capture: r.FormValue("capture")}
 }
 
+// count reads a number of a request; 0: there is none. What is no number is one
+// that nothing has: the newest version must not pass for another.
 func count(r *http.Request, name string) int {
-	n, err := strconv.Atoi(r.FormValue(name))
-	if err != nil || n < 0 {
+	text := r.FormValue(name)
+	if text == "" {
 		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return -1
 	}
 	return n
 }
