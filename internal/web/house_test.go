@@ -98,6 +98,9 @@ func (f *fakeConfigs) Text(_ context.Context, _ int64, w backup.Which, _ string)
 		key = fmt.Sprint(w.Version)
 	}
 	text, ok := f.texts[key]
+	if !ok && w.Quarantined {
+		return nil, backup.ErrNothingWaits
+	}
 	if !ok {
 		return nil, fmt.Errorf("%s: %w", key, backup.ErrNotStored)
 	}

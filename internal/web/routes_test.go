@@ -150,10 +150,12 @@ func TestStatusOfWhatCannotBeShown(t *testing.T) {
 		"no baseline":         {"/diff/core-1/baseline/running", 404, "no baseline"},
 		"a diff of what?":     {"/diff/core-1/yesterday/today", 404, "no such page"},
 		"a diff of no device": {"/diff/nobody/v1/v2", 404, "no such device"},
+		"nothing waits":       {"/devices/core-1/config/quarantined", 404, "nothing is in quarantine"},
 		"no run":              {"/runs/9", 404, "run"},
 		"a run by name":       {"/runs/last", 404, "run"},
 		"run 0":               {"/runs/0", 404, "run"},
 	}
+	delete(h.configs.texts, "quarantined")
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			a := h.page(tt.target)

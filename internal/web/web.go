@@ -230,7 +230,7 @@ func (w *site) page(f func(*http.Request) (name string, v view, err error)) http
 func codeOf(err error) int {
 	var refused *api.Error
 	switch {
-	case errors.Is(err, inventory.ErrNoDevice), errors.Is(err, schedule.ErrNoRun), errors.Is(err, errNoPage), errors.Is(err, backup.ErrNotStored):
+	case errors.Is(err, inventory.ErrNoDevice), errors.Is(err, schedule.ErrNoRun), errors.Is(err, errNoPage), errors.Is(err, backup.ErrNotStored), errors.Is(err, backup.ErrNothingWaits):
 		return http.StatusNotFound
 	case errors.As(err, &refused) && refused.Exit == 2:
 		return http.StatusBadRequest
