@@ -105,7 +105,7 @@ func TestReloadWithoutABlackoutLeavesNobodyWaiting(t *testing.T) {
 	t.Error("no run began for what waited")
 }
 
-// A name may look like a filter, and like an address that is another device's by now.
+// A name may look like a filter, and have more than one colon.
 func TestWhatWaitsIsBackedUpWhateverItIsCalled(t *testing.T) {
 	t.Parallel()
 	var closed atomic.Bool
@@ -121,7 +121,7 @@ func TestWhatWaitsIsBackedUpWhateverItIsCalled(t *testing.T) {
 		})
 	h.discover()
 	var ids []int64
-	for name, called := range map[string]string{"sw1": "rack:sw1", "sw2": "192.0.2.7"} {
+	for name, called := range map[string]string{"sw1": "rack:sw1", "sw2": "00:11:22:33:44:55"} {
 		dev, err := h.app.devices.Set(t.Context(), name, inventory.Change{Name: &called}, "test")
 		if err != nil {
 			t.Fatal(err)
