@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -34,7 +35,7 @@ func TestUnwrittenResultsAreAFailure(t *testing.T) {
 			var said bytes.Buffer
 			args := append([]string{"--dir", p.dir, "--config", p.config, "--key", p.key}, tt.args...)
 			code := run(args, strings.NewReader(""), full{fmt.Errorf("write: %w", tt.err)}, &said)
-			if code != tt.want || tt.err == syscall.ENOSPC && !strings.Contains(said.String(), "no space left") {
+			if code != tt.want || errors.Is(tt.err, syscall.ENOSPC) && !strings.Contains(said.String(), "no space left") {
 				t.Errorf("exit %d, want %d: %s", code, tt.want, said.String())
 			}
 		})
