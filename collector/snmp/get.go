@@ -14,9 +14,8 @@ import (
 // no text are given as lower-case hex with colons. What the session has read
 // before is not asked again. An error stands beside what could be read.
 func (s *Session) Get(ctx context.Context, oids ...string) (map[string]string, error) {
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
-	defer s.watch(ctx)()
+	ctx, done := s.asking(ctx)
+	defer done()
 
 	found := make(map[string]string, len(oids))
 	var ask []string
@@ -53,9 +52,8 @@ func (s *Session) Get(ctx context.Context, oids ...string) (map[string]string, e
 // the column, dotted) to the value as text. A column that was read before is not
 // asked again. An error stands beside the rows that could be read.
 func (s *Session) Column(ctx context.Context, oid string) (map[string]string, error) {
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
-	defer s.watch(ctx)()
+	ctx, done := s.asking(ctx)
+	defer done()
 
 	dotted := "." + strings.TrimPrefix(oid, ".")
 	if err := checkOID(dotted); err != nil {

@@ -36,7 +36,7 @@ type Session struct {
 	version gosnmp.SnmpVersion
 	lib     *gosnmp.GoSNMP
 	wire    *wire
-	unhook  func() bool // undoes the end with Open's context
+	opened  context.Context // Open's: the session ends with it
 	closed  bool
 	started time.Time
 
@@ -104,6 +104,7 @@ func dial(ctx context.Context, t collector.Target, o options) (*Session, error) 
 	s := &Session{
 		target:  t,
 		limits:  t.Limits.WithDefaults(),
+		opened:  ctx,
 		started: time.Now(),
 		ceiling: mostRepetitions,
 		columns: map[string]*column{},
@@ -155,7 +156,6 @@ func dial(ctx context.Context, t collector.Target, o options) (*Session, error) 
 	if o.engine.valid() {
 		s.engine, s.wire.engineID = o.engine, o.engine.id
 	}
-	s.unhook = context.AfterFunc(ctx, s.wire.end)
 	return s, nil
 }
 
@@ -174,31 +174,46 @@ func (s *Session) Close() error {
 		return nil
 	}
 	s.closed = true
-	s.unhook()
 	return s.lib.Close()
 }
 
-// watch ends what is waited for when ctx ends. The returned function must be
-// called when the asking is over.
-func (s *Session) watch(ctx context.Context) (done func()) {
-	stop := context.AfterFunc(ctx, s.wire.interrupt)
+// asking limits ctx by Open's context and by what is left of the session's own
+// time. When it ends, so does what is waited for, and never before: whoever finds
+// a wait ended can see in ctx why. done must be called when the asking is over.
+func (s *Session) asking(ctx context.Context) (limited context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	unhook := context.AfterFunc(s.opened, func() { cancel(context.Cause(s.opened)) })
+	ctx, release := context.WithDeadlineCause(ctx, s.started.Add(s.limits.Session), collector.ErrTimedOut)
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		s.wire.interrupt()
+		close(interrupted)
+	})
 	s.lib.Context = ctx
-	return func() {
+	return ctx, func() {
 		if !stop() {
+			<-interrupted
 			s.wire.resume()
 		}
+		unhook()
+		release()
+		cancel(nil)
 	}
 }
 
-// bound limits ctx by what is left of the session's own time.
-func (s *Session) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithDeadlineCause(ctx, s.started.Add(s.limits.Session), collector.ErrTimedOut)
+// stoppedBy is why somebody above ended the asking, or nil. That the session's
+// time is over is the device's doing.
+func stoppedBy(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, collector.ErrTimedOut) {
+		return cause
+	}
+	return nil
 }
 
 // fail makes the error that the caller gets: the context's own where somebody
 // above has stopped us, which is not the device's fault.
 func (s *Session) fail(ctx context.Context, step collector.Step, t *trouble) error {
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, collector.ErrTimedOut) {
+	if cause := stoppedBy(ctx); cause != nil {
 		return cause
 	}
 	return s.errorAt(step, t)
@@ -206,9 +221,8 @@ func (s *Session) fail(ctx context.Context, step collector.Step, t *trouble) err
 
 // logIn gets oids with the credential: what an agent that accepts it answers.
 func (s *Session) logIn(ctx context.Context, oids []string) error {
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
-	defer s.watch(ctx)()
+	ctx, done := s.asking(ctx)
+	defer done()
 	if s.version != gosnmp.Version3 {
 		return s.firstGet(ctx, oids)
 	}

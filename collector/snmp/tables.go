@@ -88,13 +88,12 @@ var (
 // Read reads all standard tables. It fails only when nothing could be read;
 // partial trouble is in Reading.Faults.
 func (s *Session) Read(ctx context.Context) (Reading, error) {
-	bounded, cancel := s.bound(ctx)
-	defer cancel()
-	defer s.watch(bounded)()
+	ctx, done := s.asking(ctx)
+	defer done()
 
 	s.misfits = nil
 	s.system = s.readSystem()
-	present := s.lookAround(bounded)
+	present := s.lookAround(ctx)
 	walk := func(rows int, tables ...[]spec) {
 		var specs []spec
 		for _, t := range tables {
@@ -104,19 +103,19 @@ func (s *Session) Read(ctx context.Context) (Reading, error) {
 				s.knowEmpty(t)
 			}
 		}
-		s.walk(bounded, specs, rows)
+		s.walk(ctx, specs, rows)
 	}
 	ifNumber, _ := s.scalarNumber("interfaces", oidIfNumber)
 	walk(int(min(max(ifNumber, 0), mostRows)), ifColumns, ifXColumns)
 	walk(0, physicalColumns)
 	walk(0, ipAddrColumns, ipAddressColumns, ipv6AddrColumns, vlanColumns, ieeeVLANColumns, vlanNowColumns, vtpColumns)
 	if s.lacksPrefix() {
-		s.walk(bounded, prefixColumns, 0)
+		s.walk(ctx, prefixColumns, 0)
 	}
 	walk(0, remColumns)
 	walk(0, cdpColumns)
 	if present[oidRemEntry] {
-		s.walk(bounded, slices.Concat(locPortColumns, basePortColumns), 0)
+		s.walk(ctx, slices.Concat(locPortColumns, basePortColumns), 0)
 	}
 
 	r := Reading{Credential: s.target.Credential.Name, PrivProtocol: s.priv, System: s.system}
@@ -140,11 +139,12 @@ func (s *Session) Read(ctx context.Context) (Reading, error) {
 	}
 	r.Faults = s.faults
 
+	cause := stoppedBy(ctx)
 	switch {
-	case ctx.Err() != nil:
-		return r, context.Cause(ctx)
+	case cause != nil:
+		return r, cause
 	case s.dead != nil && len(r.Interfaces)+len(r.Components)+len(r.Addresses) == 0 && r.System.Descr == "" && r.System.ObjectID == "":
-		return r, s.fail(bounded, collector.StepSystem, s.dead)
+		return r, s.fail(ctx, collector.StepSystem, s.dead)
 	}
 	return r, nil
 }

@@ -34,7 +34,6 @@ type wire struct {
 
 	mu          sync.Mutex // guards what follows and every deadline set
 	interrupted bool       // no wait may begin until resume
-	over        bool       // nor after it
 }
 
 var errTooMuch = errors.New("more bytes than a session may bring")
@@ -104,7 +103,7 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) SetDeadline(t time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.interrupted || w.over {
+	if w.interrupted {
 		t = time.Unix(1, 0)
 	}
 	return w.Conn.SetDeadline(t)
@@ -116,14 +115,6 @@ func (w *wire) interrupt() {
 	defer w.mu.Unlock()
 	w.interrupted = true
 	_ = w.Conn.SetDeadline(time.Unix(1, 0)) // fails on a closed socket only, where nobody waits
-}
-
-// end ends a wait that is under way, and all later ones.
-func (w *wire) end() {
-	w.mu.Lock()
-	w.over = true
-	w.mu.Unlock()
-	w.interrupt()
 }
 
 // resume allows waits again.
