@@ -195,9 +195,11 @@ func (s *Store) rewrite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.alone(ctx, func(ctx context.Context, db *sql.DB) error {
-		_, err := db.ExecContext(ctx, "VACUUM")
-		return err
+	err = s.alone(ctx, func(ctx context.Context, _ *sql.DB) error {
+		return s.apart(func(db *sql.DB) error {
+			_, err := db.ExecContext(ctx, "VACUUM")
+			return err
+		})
 	})
 	if err != nil {
 		return err

@@ -247,13 +247,16 @@ func writerParams() url.Values {
 		"_foreign_keys": {"on"},
 		"_busy_timeout": {fmt.Sprint(busyTimeout)},
 		"_txlock":       {"immediate"},
+		"_mutex":        {"no"}, // database/sql lets one goroutine at a time use a connection
 		// Parsing SQL took a fifth of the store's time.
 		"_stmt_cache_size": {"64"},
 	}
 }
 
 func readerParams() url.Values {
-	return url.Values{"mode": {"ro"}, "_foreign_keys": {"on"}, "_busy_timeout": {fmt.Sprint(busyTimeout)}, "_stmt_cache_size": {"64"}}
+	return url.Values{
+		"mode": {"ro"}, "_foreign_keys": {"on"}, "_busy_timeout": {fmt.Sprint(busyTimeout)}, "_mutex": {"no"}, "_stmt_cache_size": {"64"},
+	}
 }
 
 // dsn makes the driver's name of a database file. SQLite undoes the escapes.

@@ -95,12 +95,18 @@ func texts(ctx context.Context, db *sql.DB, query string, args ...any) (all []st
 // only when it is complete and on disk. An existing file there is replaced. The
 // copy is sealed with the same master key, which is not in it.
 func (s *Store) Backup(ctx context.Context, path string) error {
-	db, err := sql.Open("sqlite3", dsn(filepath.Join(s.dir, dbName), url.Values{"_busy_timeout": {fmt.Sprint(busyTimeout)}}))
+	return s.apart(func(db *sql.DB) error { return backupTo(ctx, db, path) })
+}
+
+// apart runs do with a connection of its own, for what goes over the whole database:
+// it keeps what does not fit into memory in files.
+func (s *Store) apart(do func(db *sql.DB) error) error {
+	db, err := sql.Open("sqlite3", dsn(filepath.Join(s.dir, dbName), url.Values{"_synchronous": {"FULL"}, "_busy_timeout": {fmt.Sprint(busyTimeout)}}))
 	if err != nil {
-		return fmt.Errorf("copy %s: %w", dbName, err)
+		return fmt.Errorf("open %s: %w", dbName, err)
 	}
 	db.SetMaxOpenConns(1)
-	return errors.Join(backupTo(ctx, db, path), db.Close())
+	return errors.Join(do(db), db.Close())
 }
 
 // backupTo is VACUUM INTO (twice as fast as SQLite's backup interface, and the

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -142,6 +143,7 @@ func (s *Store) batch(first *request) (next *request) {
 	}
 	ran := []*request{first}
 	whole := s.part(tx, first)
+	yielded := false
 collect:
 	for whole == nil && len(ran) < batchMax && time.Since(begun) < batchTime {
 		select {
@@ -152,8 +154,15 @@ collect:
 			}
 			ran = append(ran, r)
 			whole = s.part(tx, r)
+			yielded = false
 		default:
-			break collect
+			// Whoever is about to write gets a processor first: this costs nothing
+			// where nobody is, and makes one commit of many where all are busy.
+			if yielded {
+				break collect
+			}
+			runtime.Gosched()
+			yielded = true
 		}
 	}
 	if whole == nil {
