@@ -237,6 +237,34 @@ func (m *marks) join(a, b uint16) uint16 {
 	return n
 }
 
+// extend puts the marks that before has of its last lines behind those of m, which
+// are of n lines. false: they have too many sets together, and m is of no use.
+func (x *index) extend(m *marks, n int, before *marks, last int) bool {
+	if m.of == nil && before.of == nil {
+		return true
+	}
+	if m.of == nil {
+		m.of = make([]uint16, n, n+last)
+	}
+	if before.of == nil {
+		m.of = append(m.of, make([]uint16, last)...)
+		return true
+	}
+	shared := len(x.scan.sets) // sets with lower numbers are the same in both
+	shift := len(m.sets) - shared
+	if len(before.sets)+shift > math.MaxUint16 {
+		return false
+	}
+	m.sets = append(m.sets, before.sets[shared:]...)
+	for _, set := range before.of[len(before.of)-last:] {
+		if int(set) >= shared {
+			set += uint16(shift)
+		}
+		m.of = append(m.of, set)
+	}
+	return true
+}
+
 // automaton finds all words of an index in one pass over a text, whatever their
 // number and case (Aho and Corasick, 1975).
 type automaton struct {

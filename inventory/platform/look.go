@@ -1,6 +1,9 @@
 package platform
 
-import "sync"
+import (
+	"sort"
+	"sync"
+)
 
 // A capture asks the rules of the same text many times over: whether it is whole,
 // what of it is volatile, what its startup config says. Fixed text of all those
@@ -93,7 +96,14 @@ func (d *Definition) look(text []byte) *look {
 	if l := d.looks[&text[0]]; l != nil && len(l.text) == len(text) {
 		return l
 	}
-	l := d.r().look(borrow(), text)
+	l := borrow()
+	known := false
+	for _, before := range d.looks {
+		known = known || d.r().lookLike(l, text, before)
+	}
+	if !known {
+		d.r().look(l, text)
+	}
 	d.looks[&text[0]] = l
 	return l
 }
@@ -104,6 +114,36 @@ func (r *rules) look(l *look, text []byte) *look {
 	l.may = r.statements.index.candidates(text, l.lines, l.may.of)
 	r.syntax.mark(text, l.lines, &l.may)
 	return l
+}
+
+// lookLike is look where most of the text is the end of one that was looked at
+// before, as the startup config of a device that is saved is of its running config:
+// what is noted of a line hangs on nothing above it unless it is inside of something.
+// false: it is not so, and l is as it was.
+func (r *rules) lookLike(l *look, text []byte, before *look) bool {
+	n := commonEnd(before.text, text)
+	if n < len(text)/2 {
+		return false
+	}
+	// The first line that is common with the line end in front of it.
+	first := sort.Search(len(before.lines), func(i int) bool { return before.lines[i].start > len(before.text)-n })
+	if first == len(before.lines) || before.lines[first].inside {
+		return false
+	}
+	shift := len(text) - len(before.text)
+	above := text[:before.lines[first].start+shift]
+	lines := splitInto(l.lines, above)
+	index := &r.statements.index
+	may := index.candidates(above, lines, l.may.of)
+	if r.syntax.mark(above, lines, &may) || !index.extend(&may, len(lines), &before.may, len(before.lines)-first) {
+		return false
+	}
+	for _, b := range before.lines[first:] {
+		b.start, b.end = b.start+shift, b.end+shift
+		lines = append(lines, b)
+	}
+	l.text, l.lines, l.may = text, lines, may
+	return true
 }
 
 // Looks whose memory nobody uses: what is noted of a text is larger than it.

@@ -3,7 +3,10 @@ package platform
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // What the rules say of a capture is the same in memory that another capture has
@@ -83,5 +86,60 @@ func TestMarksJoinTheSetsOfALine(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("line %d: rules %v, want %v", n, got, want)
 		}
+	}
+}
+
+// What is known of a text by one that ends alike is what a look at it says.
+func TestLookLikeAnotherIsALook(t *testing.T) {
+	t.Parallel()
+	opening := []string{`description "open`, "banner motd ^C", "/* comment", " certificate self-signed 01", "snmp-server location a\"b", "", "!", "% Invalid input"}
+	rules := func(l *look, i int) ruleSet {
+		if l.may.of == nil {
+			return ruleSet{}
+		}
+		return *l.may.at(i)
+	}
+	derived := map[string]int{}
+	for _, f := range fixtures(t) {
+		running, ok := f.def.part(RoleRunning)
+		if !ok || len(f.parts[running.Name]) == 0 {
+			continue
+		}
+		text := f.parts[running.Name]
+		r := f.def.r()
+		before := r.look(new(look), text)
+		lines := bytes.SplitAfter(text, []byte{'\n'})
+		rapid.Check(t, func(rt *rapid.T) {
+			cut := rapid.IntRange(0, len(lines)/2).Draw(rt, "lines that are others")
+			var other []byte
+			for range rapid.IntRange(0, 4).Draw(rt, "lines in their place") {
+				if rapid.Bool().Draw(rt, "known") {
+					other = append(other, rapid.SampledFrom(lines).Draw(rt, "line")...)
+				} else {
+					other = append(other, rapid.SampledFrom(opening).Draw(rt, "line")+"\n"...)
+				}
+			}
+			other = append(other, bytes.Join(lines[cut:], nil)...)
+			if len(other) == 0 {
+				return
+			}
+			got := new(look)
+			if !r.lookLike(got, other, before) {
+				return
+			}
+			derived[f.def.Name]++
+			want := r.look(new(look), other)
+			if !slices.Equal(got.lines, want.lines) {
+				rt.Fatalf("%s: lines are not those of a look", f.def.Name)
+			}
+			for i := range want.lines {
+				if rules(got, i) != rules(want, i) {
+					rt.Fatalf("%s: line %d may match other rules than by a look", f.def.Name, i)
+				}
+			}
+		})
+	}
+	if len(derived) < 20 {
+		t.Errorf("known by another text only of %d platforms", len(derived))
 	}
 }

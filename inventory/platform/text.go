@@ -50,7 +50,8 @@ func (s *syntaxRules) lines(text []byte) []line {
 
 // mark notes of each line whether it is inside of something. begins has for each
 // line the free texts that may begin there, under the numbers of the first rules.
-func (s *syntaxRules) mark(text []byte, lines []line, begins *marks) {
+// open reports whether a line behind the last one would be inside of something.
+func (s *syntaxRules) mark(text []byte, lines []line, begins *marks) (open bool) {
 	var (
 		quoted, comment bool
 		free            *freeText
@@ -79,6 +80,7 @@ func (s *syntaxRules) mark(text []byte, lines []line, begins *marks) {
 			l.open, quoted = true, false
 		}
 	}
+	return quoted || comment || free != nil
 }
 
 // at tells whether free text of the set may begins at the line b, by which
