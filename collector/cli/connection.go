@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -40,6 +41,7 @@ type connection struct {
 // link is a socket that remembers whether reading from it has failed.
 type link struct {
 	net.Conn
+	in      *bufio.Reader // x/crypto asks for the line with its version byte by byte
 	broken  atomic.Bool
 	ended   atomic.Bool // broken, and the library knows: a channel that ends from now on was cut
 	closing chan struct{}
@@ -47,7 +49,9 @@ type link struct {
 	opening overheard
 }
 
-func newLink(c net.Conn) *link { return &link{Conn: c, closing: make(chan struct{})} }
+func newLink(c net.Conn) *link {
+	return &link{Conn: c, in: bufio.NewReader(c), closing: make(chan struct{})}
+}
 
 // lookBefore is how long the end of a connection is held back. What came before it
 // is looked at meanwhile: a channel that the device closed and one that ended with
@@ -55,7 +59,7 @@ func newLink(c net.Conn) *link { return &link{Conn: c, closing: make(chan struct
 const lookBefore = 200 * time.Millisecond
 
 func (l *link) Read(b []byte) (int, error) {
-	n, err := l.Conn.Read(b)
+	n, err := l.in.Read(b)
 	l.opening.note(b[:n])
 	if err != nil {
 		l.broken.Store(true)
