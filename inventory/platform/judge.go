@@ -150,7 +150,7 @@ func (j *judgement) part(p Part, c completeRules, text []byte, lastSize int) err
 // noMessages refuses a text with an error message or a pager in it, whatever its
 // last line says. Free text (banners) may hold both.
 func (j *judgement) noMessages(part string, l *look) error {
-	for i := range l.may.of {
+	for i := l.marked(0); i < len(l.may.of); i = l.marked(i + 1) {
 		var err error
 		l.each(i, j.r.statements.messages, j.r.statements.unknown, func(n int) bool {
 			m := &j.r.messages[n]
@@ -255,8 +255,10 @@ func matchesAny(list []*regexp.Regexp, b []byte) bool {
 
 // firstMatch finds the first statement that matches.
 func firstMatch(re *regexp.Regexp, text []byte, lines []line) (string, bool) {
+	prefix, _ := re.LiteralPrefix() // most lines do not hold it
+	held := []byte(prefix)
 	for _, l := range lines {
-		if b := l.of(text); !l.inside && re.Match(b) {
+		if b := l.of(text); !l.inside && bytes.Contains(b, held) && re.Match(b) {
 			return string(b), true
 		}
 	}

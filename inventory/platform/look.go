@@ -161,10 +161,20 @@ func (l *look) giveBack() {
 	looks.Put(l)
 }
 
+// marked is the first line from i on that a rule may match, or one behind the last.
+func (l *look) marked(i int) int {
+	if i < len(l.may.of) && l.may.sets[0].empty() {
+		for i < len(l.may.of) && l.may.of[i] == 0 {
+			i++
+		}
+	}
+	return i
+}
+
 // each calls do for the rules of a list, which begins at from and ends before to,
 // that may match line i, until it returns false.
 func (l *look) each(i, from, to int, do func(n int) bool) {
-	if l.may.of == nil || l.lines[i].inside {
+	if l.lines[i].inside {
 		return
 	}
 	l.may.at(i).each(func(n int) bool {

@@ -65,7 +65,7 @@ func (l *look) volatileFinds(r *rules) *volatileFinds {
 		return l.volatile
 	}
 	f := volatileFinder{r: r, text: l.text, lines: l.lines}
-	for i := 0; i < len(l.may.of); i++ {
+	for i := l.marked(0); i < len(l.may.of); i = l.marked(i + 1) {
 		last := i
 		l.each(i, r.statements.volatile, r.statements.messages, func(n int) bool {
 			var goOn bool

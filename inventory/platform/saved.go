@@ -28,7 +28,7 @@ func (d *Definition) SavedForm(running, startup []byte) (r, s []byte, known bool
 
 // mute reports whether a stored text says that there is none, or is a message.
 func (r *rules) mute(l *look) (found bool) {
-	for i := range l.may.of {
+	for i := l.marked(0); i < len(l.may.of); i = l.marked(i + 1) {
 		l.each(i, r.statements.messages, maxRules, func(n int) bool {
 			var re *regexp.Regexp
 			if n < len(r.messages) {
