@@ -273,10 +273,10 @@ func (s *Store) DeleteAlerts(ctx context.Context, before time.Time) (n int64, er
 		alerts     = `SELECT id FROM alert WHERE resolved_at < ?1 AND notify_at IS NULL`
 		delAlert   = `DELETE FROM alert WHERE id IN (SELECT value FROM json_each(?1))`
 	)
-	if _, err := s.deleteRows(ctx, delMessage, messages, ms(before)); err != nil {
+	if _, err := s.deleteRows(ctx, deleteAtOnce, delMessage, messages, ms(before)); err != nil {
 		return 0, fmt.Errorf("delete old messages: %w", err)
 	}
-	if n, err = s.deleteRows(ctx, delAlert, alerts, ms(before)); err != nil {
+	if n, err = s.deleteRows(ctx, deleteAtOnce, delAlert, alerts, ms(before)); err != nil {
 		err = fmt.Errorf("delete old alerts: %w", err)
 	}
 	return n, err

@@ -368,7 +368,7 @@ SELECT id FROM capture WHERE taken_at < ?1
 		captures = `DELETE FROM capture WHERE id IN (SELECT value FROM json_each(?1))`
 		drifts   = `DELETE FROM drift WHERE until < ?1`
 	)
-	if n, err = s.deleteRows(ctx, captures, old, ms(before)); err != nil {
+	if n, err = s.deleteRows(ctx, deleteAtOnce, captures, old, ms(before)); err != nil {
 		return n, fmt.Errorf("remove old captures: %w", err)
 	}
 	return n, s.write(ctx, func(tx *sql.Tx) error {

@@ -105,7 +105,7 @@ SELECT id FROM event
 WHERE at < ?1 AND id <= (SELECT coalesce(min(last_id), 0) FROM event_cursor) AND id < (SELECT max(id) FROM event)`
 		del = `DELETE FROM event WHERE id IN (SELECT value FROM json_each(?1))`
 	)
-	if n, err = s.deleteRows(ctx, del, old, ms(before)); err != nil {
+	if n, err = s.deleteRows(ctx, deleteAtOnce, del, old, ms(before)); err != nil {
 		err = fmt.Errorf("delete old events: %w", err)
 	}
 	return n, err

@@ -222,16 +222,13 @@ WHERE seq IS NULL AND state IN ('waiting', 'running') AND run_id IN (SELECT id F
 // DeleteRuns removes runs that began before a time, with their tasks, and
 // returns how many they were. Running ones stay.
 func (s *Store) DeleteRuns(ctx context.Context, before time.Time) (n int64, err error) {
-	const del = `DELETE FROM run WHERE started_at < ?1 AND state <> 'running'`
-	err = s.write(ctx, func(tx *sql.Tx) error {
-		res, err := tx.Exec(del, ms(before))
-		if err != nil {
-			return fmt.Errorf("delete old runs: %w", err)
-		}
-		n, err = res.RowsAffected()
-		return err
-	})
-	return n, err
+	const old = `SELECT id FROM run WHERE started_at < ?1 AND state <> 'running'`
+	const del = `DELETE FROM run WHERE id IN (SELECT value FROM json_each(?1))`
+	const atOnce = 1 // a run may have a task for each device
+	if n, err = s.deleteRows(ctx, atOnce, del, old, ms(before)); err != nil {
+		return n, fmt.Errorf("delete old runs: %w", err)
+	}
+	return n, nil
 }
 
 // ScheduleMark returns what an entry last did; the zero Mark where it never did.

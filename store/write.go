@@ -45,13 +45,14 @@ func (s *Store) write(ctx context.Context, do func(tx *sql.Tx) error) error {
 	return s.hand(&request{ctx: ctx, do: do, done: make(chan struct{})})
 }
 
-// deleteAtOnce is how many rows one write deletes: some milliseconds.
+// deleteAtOnce is how many rows without others below them one write deletes: some
+// milliseconds.
 const deleteAtOnce = 1000
 
 // deleteRows deletes the rows whose ids query finds, and returns how many they
-// were; del takes ids as a JSON array. Each part is a write of its own, so that
-// others come in between. A row must not begin to be needed after it was found.
-func (s *Store) deleteRows(ctx context.Context, del, query string, args ...any) (n int64, err error) {
+// were; del takes ids as a JSON array. Each part of atOnce rows is a write of its own,
+// so that others come in between. A row must not begin to be needed after it was found.
+func (s *Store) deleteRows(ctx context.Context, atOnce int, del, query string, args ...any) (n int64, err error) {
 	var ids []int64
 	err = s.view(ctx, func(tx *sql.Tx) (err error) {
 		ids, err = idsOf(tx, query, args...)
@@ -60,7 +61,7 @@ func (s *Store) deleteRows(ctx context.Context, del, query string, args ...any) 
 	if err != nil {
 		return 0, err
 	}
-	for part := range slices.Chunk(ids, deleteAtOnce) {
+	for part := range slices.Chunk(ids, atOnce) {
 		list, err := json.Marshal(part)
 		if err != nil {
 			return n, err
