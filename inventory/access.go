@@ -355,7 +355,7 @@ func (a *Access) may(ctx context.Context, n Network, st standing, def *platform.
 	}
 	try, next := allowance(dev, cands, st.attempts, a.o.Now())
 	if len(try) == 0 {
-		step, why := refused(dev, cands, st.attempts, next)
+		step, why := refused(dev, cands, counted(dev, cands, st.attempts, a.o.Now()), next)
 		return nil, &collector.Error{Device: dev.Name, Addr: sshAddr(dev, sc), Step: step, Kind: collector.ErrNeedsCredential, Do: why}
 	}
 	return try, nil
@@ -390,9 +390,9 @@ func (n Network) credentialsFor(ctx context.Context, dev Device) (creds []collec
 // enable secret was not.
 const methodEnable = "enable"
 
-// refused says what the device rejected, so that nothing is tried before next, and
-// what to do about it; step is where.
-func refused(dev Device, cands []candidate, attempts []Attempt, next time.Time) (step collector.Step, why string) {
+// refused says what the device rejected of the attempts that count, so that nothing is
+// tried before next, and what to do about it; step is where.
+func refused(dev Device, cands []candidate, count []Attempt, next time.Time) (step collector.Step, why string) {
 	of := map[string]candidate{}
 	for _, c := range cands {
 		of[c.Name] = c
@@ -404,11 +404,8 @@ func refused(dev Device, cands []candidate, attempts []Attempt, next time.Time) 
 			*list = append(*list, s)
 		}
 	}
-	for _, a := range slices.Backward(attempts) {
+	for _, a := range slices.Backward(count) {
 		c, known := of[a.Credential]
-		if a.At.Before(dev.CountFrom) || known && c.digest != a.Digest {
-			continue // it counts for nothing: see allowance
-		}
 		if a.Accepted && newest.Rejected > 0 {
 			break // what was rejected before is no reason any more
 		}

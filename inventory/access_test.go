@@ -297,6 +297,9 @@ func TestAllowance(t *testing.T) {
 		"what worked is rejected: then the other": {Device{SSHCredential: "b"}, "b a", []Attempt{ok("b", -50), rej("b", -25)}, "a"},
 		"a person said retry":                     {Device{CountFrom: h(0)}, "a", []Attempt{rej("a", -1)}, "a"},
 		"the secret was changed":                  {Device{}, "a", []Attempt{{Credential: "a", Digest: "old", Rejected: 2, At: h(-1)}}, "a"},
+		"the secret is another each time":         {Device{}, "a", []Attempt{{Credential: "a", Digest: "1", Rejected: 2, At: h(-2)}, {Credential: "a", Digest: "2", Rejected: 2, At: h(-1)}}, ""},
+		"and once more a day later":               {Device{}, "a", []Attempt{{Credential: "a", Digest: "1", Rejected: 2, At: h(-26)}, {Credential: "a", Digest: "2", Rejected: 2, At: h(-25)}}, "a"},
+		"a person said retry of those, too":       {Device{CountFrom: h(0)}, "a", []Attempt{{Credential: "a", Digest: "1", Rejected: 2, At: h(-2)}, {Credential: "a", Digest: "2", Rejected: 2, At: h(-1)}}, "a"},
 		"forgiven, but the device saw it":         {Device{}, "a b", []Attempt{{Credential: "a", Digest: "a", Rejected: 1, Forgiven: true, At: h(-1)}}, "a"},
 		"forgiven twice in a day":                 {Device{}, "a", []Attempt{{Credential: "a", Digest: "a", Rejected: 2, Forgiven: true, At: h(-1)}}, ""},
 		"two passwords in one login":              {Device{}, "a b", []Attempt{{Credential: "a", Digest: "a", Rejected: 2, At: h(-1)}}, ""},
@@ -774,10 +777,13 @@ func TestWhatWasRejectedIsSaidWithWhereItsSecretIs(t *testing.T) {
 				"Store the right one: in the environment variable OPS_KEY of muster, which is then started anew, and in the file /etc/noc-enable, then muster device retry d"},
 		"before and after a login": {[]Attempt{{Credential: "ops", Digest: "o", Rejected: 1, At: at(-3)}, {Credential: "noc", Digest: "n", Accepted: true, At: at(-2)}, {Credential: "noc", Digest: "n", Method: "enable", Rejected: 1, At: at(-1)}}, collector.StepEnable,
 			"It rejected the enable secret of credential noc at 2026-03-01 11:00 UTC; not tried again before 2026-03-02 12:00 UTC. Store the right one: in the file /etc/noc-enable, then muster device retry d"},
+		"another secret each time": {[]Attempt{{Credential: "noc", Digest: "1", Rejected: 2, At: at(-3)}, {Credential: "noc", Digest: "2", Rejected: 2, At: at(-1)}}, collector.StepLogin,
+			"It rejected credential noc at 2026-03-01 11:00 UTC; one further login is tried after 2026-03-02 12:00 UTC. Store the right one: muster secret set noc, then muster device retry d"},
 		"an enable secret, after a password that was changed": {[]Attempt{{Credential: "noc", Digest: "old", Rejected: 1, At: at(-3)}, {Credential: "noc", Digest: "n", Method: "enable", Rejected: 1, At: at(-1)}}, collector.StepEnable,
 			"It rejected the enable secret of credential noc at 2026-03-01 11:00 UTC; not tried again before 2026-03-02 12:00 UTC. Store the right one: in the file /etc/noc-enable, then muster device retry d"},
 	} {
-		step, why := refused(Device{Name: "d"}, []candidate{noc, ops}, tt.attempts, at(24))
+		d, list := Device{Name: "d"}, []candidate{noc, ops}
+		step, why := refused(d, list, counted(d, list, tt.attempts, now), at(24))
 		if step != tt.step || why != tt.want {
 			t.Errorf("%s: at %s, %q\nwant at %s, %q", name, step, why, tt.step, tt.want)
 		}

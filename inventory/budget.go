@@ -14,6 +14,7 @@ import (
 // asking address, after three.
 const (
 	maxRejected   = 2
+	maxOfSecrets  = 2 * maxRejected // a day, whatever the secrets were: a command may give another one each time
 	rejectedCount = 24 * time.Hour
 	slowPace      = 24 * time.Hour // between two logins at a device that needs a credential
 )
@@ -24,6 +25,34 @@ type candidate struct {
 	digest string
 }
 
+// counted is the logins that count at a device: those since a person said retry,
+// with the secrets as they are now. A secret that was changed is tried anew, unless
+// so many were rejected of late that it has been changed too often.
+func counted(dev Device, list []candidate, attempts []Attempt, now time.Time) (count []Attempt) {
+	digests := map[string]string{}
+	for _, c := range list {
+		digests[c.Name] = c.digest
+	}
+	var all []Attempt
+	rejected := 0
+	for _, a := range attempts {
+		if a.At.Before(dev.CountFrom) {
+			continue
+		}
+		all = append(all, a)
+		if a.At.After(now.Add(-rejectedCount)) {
+			rejected += a.Rejected
+		}
+		if d, ok := digests[a.Credential]; !ok || d == a.Digest {
+			count = append(count, a)
+		}
+	}
+	if rejected >= maxOfSecrets {
+		return all
+	}
+	return count
+}
+
 // allowance says which of the candidates may be tried at a device now, in order,
 // given its logins so far. When none may, next is when one may again; zero: only
 // when something changes.
@@ -32,17 +61,10 @@ type candidate struct {
 // At a device where nothing has worked since, one further of the list is tried a
 // day, and when all were, the one that waited longest.
 func allowance(dev Device, list []candidate, attempts []Attempt, now time.Time) (try []candidate, next time.Time) {
-	digests := map[string]string{}
-	for _, c := range list {
-		digests[c.Name] = c.digest
-	}
 	var inWindow, sinceGood int
 	var newest time.Time
 	rejected := map[string]time.Time{} // when last, of those not to be tried again
-	for _, a := range attempts {
-		if d, ok := digests[a.Credential]; a.At.Before(dev.CountFrom) || ok && d != a.Digest {
-			continue // another count began, or it was another secret
-		}
+	for _, a := range counted(dev, list, attempts, now) {
 		if a.Accepted {
 			sinceGood, rejected = 0, map[string]time.Time{}
 		}

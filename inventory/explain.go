@@ -389,27 +389,26 @@ func (x *explanation) sayLogins(ctx context.Context, dev Device, list []collecto
 		return
 	}
 	var cands []candidate
-	digests := map[string]string{}
 	for _, c := range list {
-		digests[c.Name] = x.d.access.digest(c)
-		cands = append(cands, candidate{c, digests[c.Name]})
+		digest := x.d.access.digest(c)
+		cands = append(cands, candidate{c, digest})
 		var st CredentialState
 		err := x.d.o.Store.View(ctx, func(tx Reader) (err error) { st, err = tx.Credential(c.Name); return err })
-		if err == nil && !st.StoppedAt.IsZero() && st.Digest == digests[c.Name] {
+		if err == nil && !st.StoppedAt.IsZero() && st.Digest == digest {
 			x.say("login", "info", "Store the right password: "+c.SetLogin()+", then muster secret retry "+c.Name, "%s is stopped since %s: %s; it gets one login of the next run", c.Name, st.StoppedAt.UTC().Format("2006-01-02 15:04 UTC"), st.Reason)
 		}
 	}
 	rejected := 0
-	for _, a := range x.tried {
-		d, ok := digests[a.Credential]
-		if a.At.After(x.now.Add(-rejectedCount)) && !a.At.Before(dev.CountFrom) && (!ok || d == a.Digest) {
+	count := counted(dev, cands, x.tried, x.now)
+	for _, a := range count {
+		if a.At.After(x.now.Add(-rejectedCount)) {
 			rejected += a.Rejected
 		}
 	}
 	budget := fmt.Sprintf("%d of %d rejected logins of the last 24 hours", rejected, maxRejected)
 	try, next := allowance(dev, cands, x.tried, x.now)
 	if len(try) == 0 {
-		_, why := refused(dev, cands, x.tried, next)
+		_, why := refused(dev, cands, count, next)
 		x.say("budget", "no", why, "%s; the next login may go out after %s", budget, forPeople(next))
 		return
 	}
