@@ -405,7 +405,11 @@ func (x *explanation) sayLogins(ctx context.Context, dev Device, list []collecto
 			rejected += a.Rejected
 		}
 	}
-	budget := fmt.Sprintf("%d of %d rejected logins of the last 24 hours", rejected, maxRejected)
+	most := maxRejected
+	if rejected > most { // with secrets that were changed
+		most = maxOfSecrets
+	}
+	budget := fmt.Sprintf("%d of %d rejected logins of the last 24 hours", rejected, most)
 	try, next := allowance(dev, cands, x.tried, x.now)
 	if len(try) == 0 {
 		_, why := refused(dev, cands, count, next)

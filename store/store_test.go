@@ -76,7 +76,7 @@ func TestNewDirectoryIsPrivateAndSetUpAsPromised(t *testing.T) {
 	}
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "page_size": "8192",
-		"busy_timeout": "5000", "application_id": fmt.Sprint(applicationID),
+		"busy_timeout": "5000", "application_id": fmt.Sprint(applicationID), "temp_store": "2", // MEMORY
 	} {
 		var got string
 		err := s.alone(t.Context(), func(ctx context.Context, db *sql.DB) error {

@@ -119,7 +119,7 @@ func (r *rules) look(l *look, text []byte) *look {
 // lookLike is look where most of the text is the end of one that was looked at
 // before, as the startup config of a device that is saved is of its running config:
 // what is noted of a line hangs on nothing above it unless it is inside of something.
-// false: it is not so, and l is as it was.
+// false: it is not so, and l says nothing of text.
 func (r *rules) lookLike(l *look, text []byte, before *look) bool {
 	n := commonEnd(before.text, text)
 	if n < len(text)/2 {
