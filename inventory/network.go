@@ -3,7 +3,6 @@ package inventory
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -73,7 +72,7 @@ func (n Network) resolve(ctx context.Context, name string) (collector.Credential
 	}
 	c, err := n.Credential(ctx, name)
 	if err != nil {
-		return collector.Credential{}, fmt.Errorf("credential %s: %w", name, err)
+		return collector.Credential{}, err // names the credential
 	}
 	c.Name = name
 	return c, nil

@@ -52,7 +52,7 @@ type Network struct {
 	Scopes []Scope
 	// ScopeOf finds the scope of an address (longest prefix).
 	ScopeOf func(netip.Addr) (Scope, bool)
-	// Credential resolves one by name, reading its secrets anew.
+	// Credential resolves one by name, reading its secrets anew. An error names it.
 	Credential func(ctx context.Context, name string) (collector.Credential, error)
 	// Names lists all credentials, in the order of the settings.
 	Names []string
